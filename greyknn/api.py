@@ -1,0 +1,66 @@
+"""The one call: a table with gaps in, the same table without gaps out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+from greyknn.imputer import GreyKNNImputer
+from greyknn.methods import Method
+
+
+def impute(
+    X: Any,
+    y: Any = None,
+    *,
+    method: str | Method = "cgknn",
+    n_neighbors: int | str = "cv",
+    device: str = "auto",
+    categorical_features: Any = "from_dtype",
+    **options: Any,
+) -> Any:
+    """Fill the gaps of a table from near rows.
+
+    Parameters
+    ----------
+    X : table of shape (n_rows, n_columns)
+        numpy array, pandas, polars or pyarrow table, or what ``numpy.asarray`` takes. Numbers,
+        categories, strings and booleans as they are.
+    y : array-like of shape (n_rows,), optional
+        Class labels; None or NaN for rows without one. Without y all rows are one class.
+    method : {"cgknn", "fwgknn", "gknn", "miknn", "iknn"} or Method, default="cgknn"
+    n_neighbors : int, "cv" or "masked", default="cv"
+    device : {"auto", "cpu", "cuda"}, default="auto"
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+    **options
+        The other parameters of `GreyKNNImputer`: ``metric_on``, ``donors``, ``rho``, ``tol``,
+        ``max_iter``, ``keep_empty_features``, ``random_state``, ``verbose``.
+
+    Returns
+    -------
+    table
+        A new table of the type of X. Rows, columns, their order, index and types are those of X,
+        observed cells are bit-identical, and no cell is missing.
+
+    Raises
+    ------
+    ValueError, TypeError, RuntimeError
+        If the table, the labels, a parameter or the device cannot be used; the message says what
+        was given and what to do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import greyknn
+    >>> X = np.array([[1.0, 2.0], [1.1, np.nan], [5.0, 9.0], [5.1, 9.2], [0.9, 2.2]])
+    >>> greyknn.impute(X, ["a", "a", "b", "b", "a"], n_neighbors=2)[1]
+    array([1.1, 2.1])
+    """
+    imputer = GreyKNNImputer(
+        method,
+        n_neighbors=n_neighbors,
+        device=device,
+        categorical_features=categorical_features,
+        **options,
+    )
+    return imputer.fit_transform(X, y)

@@ -1,0 +1,282 @@
+"""Starting fill, the mean or vote of the neighbours, and iteration to the stopping criterion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from greyknn_kernels import formula
+from numpy.typing import NDArray
+
+from greyknn.neighbors import Comparison, Neighbors, Ranking, rank_gaps
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+AVERAGES = {"plain": formula.PLAIN, "weighted": formula.WEIGHTED}
+
+SAME_FILL = 1e-12
+"""Difference below which two iterations count as equal when a cycle is looked for."""
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When iterating ends (equations 15 and 37).
+
+    Parameters
+    ----------
+    tol : float
+        On the root mean square change of the missing cells, numbers on the [0, 1] scale,
+        a changed category counting 1.
+    max_iter : int
+    """
+
+    tol: float
+    max_iter: int
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A filled table and how it came about.
+
+    Parameters
+    ----------
+    values : array of shape (n_rows, n_columns)
+        Scaled numbers and category codes, complete.
+    convergence : tuple of float
+        delta of equation 37, one for each iteration.
+    converged : bool
+        Whether the last delta reached the tolerance.
+    rankings : list of Ranking
+        The neighbours that the last iteration averaged.
+    """
+
+    values: Floats
+    convergence: tuple[float, ...]
+    converged: bool
+    rankings: list[Ranking]
+
+
+def centers(values: Floats, categorical: Bools) -> Floats:
+    """Mean of the observed numbers or mode of the observed codes, per column; NaN for none.
+
+    Of equally frequent codes the smallest is the mode.
+    """
+    center = np.full(values.shape[1], np.nan)
+    for column, is_categorical in enumerate(categorical):
+        cells = values[~np.isnan(values[:, column]), column]
+        if len(cells) and is_categorical:
+            center[column] = np.bincount(cells.astype(np.int64)).argmax()
+        elif len(cells):
+            center[column] = cells.mean()
+    return center
+
+
+def starting_fill(values: Floats, categorical: Bools, groups: Ints) -> Floats:
+    """X(0): gaps filled with the mean or mode of the row's group, else of the table.
+
+    Parameters
+    ----------
+    values : array of shape (n_rows, n_columns)
+    categorical : array of shape (n_columns,)
+    groups : array of shape (n_rows,)
+        -1 for rows that belong to no group.
+    """
+    filled = values.copy()
+    everywhere = centers(values, categorical)
+    order = np.argsort(groups, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        if len(rows) == 0:
+            continue
+        center = everywhere
+        if groups[rows[0]] >= 0:
+            within = centers(values[rows], categorical)
+            center = np.where(np.isnan(within), everywhere, within)
+        filled[rows] = np.where(np.isnan(values[rows]), center, values[rows])
+    return filled
+
+
+def average(
+    comparison: Comparison,
+    n_neighbors: int,
+    ranking: Ranking,
+    gaps: Bools,
+    donor_table: Floats,
+    filled: Floats,
+) -> None:
+    """Fill the gaps that a ranking serves from its neighbours (equations 11 to 14 and 36).
+
+    Parameters
+    ----------
+    comparison : Comparison
+    n_neighbors : int
+        At most as many as were ranked.
+    ranking : Ranking
+    gaps, filled : array of shape (n_queries, n_columns)
+        ``filled`` is changed at the gaps of rows that have neighbours.
+    donor_table : array of shape (n_rows, n_columns)
+        Complete: the iteration before.
+    """
+    lists, picked = np.nonzero(gaps[np.ix_(ranking.queries, ranking.columns)])
+    rows, columns = ranking.queries[lists], ranking.columns[picked]
+    cells = filled[rows, columns]
+    found = ranking.neighbors
+    comparison.kernels.fill(
+        AVERAGES[comparison.method.average], n_neighbors, lists, columns,
+        comparison.categorical, donor_table, found.rows, found.distances, found.counts, cells,
+    )  # fmt: skip
+    filled[rows, columns] = cells
+
+
+def fill_together(
+    comparison: Comparison, n_neighbors: int, values: Floats, groups: Ints, stopping: Stopping
+) -> Filled:
+    """Fill the rows of a training table from one another until nothing changes (Jacobi).
+
+    Parameters
+    ----------
+    comparison : Comparison
+    n_neighbors : int
+        A row of a smaller group uses as many as there are.
+    values : array of shape (n_rows, n_columns)
+        Scaled, NaN where missing.
+    groups : array of shape (n_rows,)
+        Rows take donors from their own group. Rows with -1 give nothing to others and are filled
+        last, as new rows are.
+    stopping : Stopping
+
+    Returns
+    -------
+    Filled
+    """
+    observed = ~np.isnan(values)
+    member = groups >= 0
+    donor_rows = np.flatnonzero(member)
+    queries = np.flatnonzero(member & ~observed.all(axis=1))
+    gaps = ~observed[queries]
+    cells = np.nonzero(gaps)
+    categorical = comparison.categorical
+    table = starting_fill(values, categorical, groups)
+    history = [table[queries][cells]]  # the missing cells of X(t-2), X(t-1), X(t)
+    rankings: list[Ranking] = []
+    convergence: list[float] = []
+    converged = cycling = False
+    while not (converged or cycling or len(convergence) == stopping.max_iter):
+        if comparison.metric_on == "imputed" or not convergence:
+            seen = values if comparison.metric_on == "observed" else table
+            rankings = rank_gaps(
+                comparison, n_neighbors, queries=seen[queries], gaps=gaps, donor_values=seen,
+                donor_observed=observed, donor_rows=donor_rows, donor_groups=groups,
+                own=queries, groups=groups[queries],
+            )  # fmt: skip
+        filled = table[queries]
+        for ranking in rankings:
+            average(comparison, n_neighbors, ranking, gaps, table, filled)
+        table = table.copy()
+        table[queries] = filled
+        history = [*history[-2:], filled[cells]]
+        change = _squared_change(history[-1], history[-2], categorical[cells[1]])
+        convergence.append(float(np.sqrt(change.sum() / max(len(change), 1))))
+        converged = convergence[-1] <= stopping.tol
+        cycling = len(history) == 3 and bool(
+            (np.abs(history[-1] - history[-3]) <= SAME_FILL).all()
+        )
+    rankings = [replace(ranking, queries=queries[ranking.queries]) for ranking in rankings]
+    filled_together = Filled(table, tuple(convergence), converged, rankings)
+    if not member.all():
+        training = Training(values, table, donor_rows, centers(values, categorical))
+        rest = np.flatnonzero(~member)
+        table[rest], _, others = fill_new(
+            comparison, n_neighbors, values[rest], training, stopping
+        )
+        rankings += [replace(ranking, queries=rest[ranking.queries]) for ranking in others]
+    return filled_together
+
+
+@dataclass(frozen=True)
+class Training:
+    """What new rows are filled from.
+
+    Parameters
+    ----------
+    values, filled : array of shape (n_rows, n_columns)
+        The training table, scaled, with its gaps and complete.
+    rows : array
+        The rows that may donate.
+    center : array of shape (n_columns,)
+        Mean or mode of each column, the starting fill of new rows.
+    """
+
+    values: Floats
+    filled: Floats
+    rows: Ints
+    center: Floats
+
+
+def fill_new(
+    comparison: Comparison, n_neighbors: int, values: Floats, training: Training, stopping: Stopping
+) -> tuple[Floats, int, list[Ranking]]:
+    """Fill rows whose class is not known, each by itself, from all training rows.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    n_neighbors : int
+    values : array of shape (n_queries, n_columns)
+        Scaled as the training table, NaN where missing.
+    training : Training
+    stopping : Stopping
+        For each row by itself.
+
+    Returns
+    -------
+    filled : array of shape (n_queries, n_columns)
+    n_unsettled : int
+        Rows that reached neither the tolerance nor a cycle.
+    rankings : list of Ranking
+        The neighbours that each row's last iteration averaged.
+    """
+    gaps = np.isnan(values)
+    filled = np.where(gaps, training.center, values)
+    active = np.flatnonzero(gaps.any(axis=1))
+    on_observed = comparison.metric_on == "observed"
+    seen = training.values if on_observed else training.filled
+    no_groups = np.zeros(len(seen), dtype=np.int64)
+    final: list[Ranking] = []
+    last = filled[active]
+    for iteration in range(stopping.max_iter):
+        if len(active) == 0:
+            break
+        rankings = rank_gaps(
+            comparison, n_neighbors, queries=(values if on_observed else filled)[active],
+            gaps=gaps[active], donor_values=seen, donor_observed=~np.isnan(training.values),
+            donor_rows=training.rows, donor_groups=no_groups,
+        )  # fmt: skip
+        before, now = filled[active], filled[active]
+        for ranking in rankings:
+            average(comparison, n_neighbors, ranking, gaps[active], training.filled, now)
+        filled[active] = now
+        change = _squared_change(now, before, comparison.categorical)
+        delta = np.sqrt(change.sum(axis=1) / gaps[active].sum(axis=1))
+        cycling = (iteration > 0) & (np.abs(now - last) <= SAME_FILL).all(axis=1)
+        going = (delta > stopping.tol) & ~cycling
+        if on_observed:  # neither neighbours nor donors change any more
+            going[:] = False
+        stays = ~going if iteration + 1 < stopping.max_iter else np.ones(len(going), dtype=bool)
+        final += [_only(ranking, stays, active) for ranking in rankings]
+        last, active = before[going], active[going]
+    return filled, len(active), final
+
+
+def _only(ranking: Ranking, kept: Bools, queries: Ints) -> Ranking:
+    """The part of a ranking for some queries, which ``queries`` renumbers."""
+    kept = kept[ranking.queries]
+    found = ranking.neighbors
+    part = Neighbors(found.rows[kept], found.distances[kept], found.counts[kept])
+    return Ranking(queries[ranking.queries[kept]], ranking.columns, part)
+
+
+def _squared_change(now: Floats, before: Floats, categorical: Bools) -> Floats:
+    """Squared change of each cell between two iterations (equations 15 and 37)."""
+    return np.where(categorical, now != before, (now - before) ** 2)

@@ -1,0 +1,372 @@
+"""The estimator: fit, transform, and what a fitted imputer can tell."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from greyknn import device as devices
+from greyknn.filling import Stopping
+from greyknn.methods import METHODS, Method
+from greyknn.model import Model, Settings
+from greyknn.progress import reporting
+from greyknn.table import Coded, Schema, encode_labels
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Donor(NamedTuple):
+    """One neighbour behind a filled cell.
+
+    Parameters
+    ----------
+    row : int
+        Position in the table that was fitted, from 0.
+    distance : float
+        1 - grey relational grade, or the HEOM distance.
+    weight : float
+        Share of the mean or of the votes; the donors of a cell sum to 1.
+    value : object
+        What the donor gave.
+    observed : bool
+        Whether the donor's value was observed, or itself filled.
+    """
+
+    row: int
+    distance: float
+    weight: float
+    value: Any
+    observed: bool
+
+
+class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Fill the gaps of a mixed table from near rows, near by grey relational grade.
+
+    Numbers, categories, booleans and gaps are compared as they are: nothing is encoded or scaled
+    by the user. Observed cells come back bit-identical, in the type the table came in.
+
+    Parameters
+    ----------
+    method : {"cgknn", "fwgknn", "gknn", "miknn", "iknn"} or Method, default="cgknn"
+        - "cgknn": grey relational grade, columns weighted by their mutual information with the
+          class, neighbours from the same class (Choudhury & Kosorok, equations 35 and 36);
+        - "fwgknn": the same with weights by mutual information with the column that is filled;
+        - "gknn": equal weights and plain averages, neighbours from the same class;
+        - "miknn": HEOM distance weighted by mutual information with the class, all rows;
+        - "iknn": HEOM distance, all rows.
+    n_neighbors : int, "cv" or "masked", default="cv"
+        "cv": the number from 1 to 20 that predicts the class best in stratified 10-fold
+        cross-validation; without labels of at least two classes the same as "masked".
+        "masked": the number that restores hidden observed cells best. At most 20,000 rows or
+        cells are scored. Rows of groups with fewer donors use as many as there are.
+    metric_on : {"observed", "imputed"}, default="observed"
+        Whether distances use observed cells only, or in each iteration the filled table of the
+        one before (the paper's literal reading, in which a cell enters its own distance).
+    donors : {"all", "observed"}, default="all"
+        Whether rows that lack a column may donate the value filled there so far.
+    rho : float, default=0.5
+        Distinguishing coefficient of the grey relational coefficient (equation 32).
+    tol : float, default=1e-3
+        Iterating stops when the root mean square change of the missing cells, on the [0, 1]
+        scale, is at most this (equations 15 and 37).
+    max_iter : int, default=20
+        The most iterations; reaching it gives a ``ConvergenceWarning``.
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Columns that hold categories: by their types, or as names, positions or a mask.
+    keep_empty_features : bool, default=False
+        Whether a column without any observed value is kept, empty, with a warning; otherwise
+        it is an error.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+    random_state : int, RandomState or None, default=0
+        For the folds that choose the number of neighbours.
+    verbose : int, default=0
+        If positive, work that takes longer than a second shows its progress on stderr.
+
+    Attributes
+    ----------
+    n_neighbors_ : int
+    feature_weights_ : array of shape (n_features,) or (n_features, n_features)
+        lambda of equation 30; for "fwgknn" a row for each target column.
+    selection_errors_ : array or None
+        With a chosen ``n_neighbors_``: the error with 1, 2, ... neighbours.
+    n_iter_ : int
+    convergence_ : array of shape (n_iter_,)
+        delta of equation 37 in each iteration.
+    converged_ : bool
+    classes_ : array
+        Labels seen in fit; empty without labels.
+    n_features_in_ : int
+    feature_names_in_ : array of shape (n_features,)
+        Only if the table has column names.
+
+    Notes
+    -----
+    ``fit_transform(X, y)`` is not ``fit(X, y).transform(X)``: rows of the training table may take
+    their neighbours from their own class, while ``transform`` sees no labels, and fills each row
+    by itself from all training rows. A classifier must therefore be scored on rows that went
+    through ``transform``, as a ``Pipeline`` inside ``cross_val_score`` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from greyknn import GreyKNNImputer
+    >>> X = np.array([[1.0, 2.0], [1.1, np.nan], [5.0, 9.0], [5.1, 9.2], [0.9, 2.2]])
+    >>> GreyKNNImputer(n_neighbors=2).fit_transform(X, ["a", "a", "b", "b", "a"])[1]
+    array([1.1, 2.1])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "method": [StrOptions(set(METHODS)), Method],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left"), StrOptions({"cv", "masked"})],
+        "metric_on": [StrOptions({"observed", "imputed"})],
+        "donors": [StrOptions({"all", "observed"})],
+        "rho": [Interval(Real, 0, None, closed="neither")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "keep_empty_features": ["boolean"],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        method: str | Method = "cgknn",
+        *,
+        n_neighbors: int | str = "cv",
+        metric_on: str = "observed",
+        donors: str = "all",
+        rho: float = 0.5,
+        tol: float = 1e-3,
+        max_iter: int = 20,
+        categorical_features: Any = "from_dtype",
+        keep_empty_features: bool = False,
+        device: str = "auto",
+        random_state: Any = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.method = method
+        self.n_neighbors = n_neighbors
+        self.metric_on = metric_on
+        self.donors = donors
+        self.rho = rho
+        self.tol = tol
+        self.max_iter = max_iter
+        self.categorical_features = categorical_features
+        self.keep_empty_features = keep_empty_features
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fill the training table and keep it to fill new rows from.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_features)
+            numpy array, pandas, polars or pyarrow table, or what ``numpy.asarray`` takes.
+        y : array-like of shape (n_rows,), optional
+            Class labels; None or NaN for rows without one. Without y all rows are one class.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the table, the labels or a parameter cannot be used; the message says what to do.
+        """
+        self._fit(X, y)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fill the training table, each labelled row with the knowledge of its class.
+
+        Parameters
+        ----------
+        X, y : as in ``fit``
+
+        Returns
+        -------
+        table
+            As X, without gaps.
+        """
+        coded = self._fit(X, y)
+        return self._restored(X, coded, self._model.unscaled(self._model.training.filled))
+
+    def transform(self, X: Any) -> Any:
+        """Fill new rows, each by itself from all training rows; no labels are needed.
+
+        Parameters
+        ----------
+        X : table of shape (n_rows, n_features)
+            Columns as in ``fit``.
+
+        Returns
+        -------
+        table
+            As X, without gaps.
+        """
+        check_is_fitted(self)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        coded = self._schema.encode(X)
+        with reporting(self.verbose) as progress:
+            filled, n_unsettled = self._model.fill_new(coded.values[:, self._kept], progress)
+        if n_unsettled:
+            warnings.warn(
+                f"{n_unsettled} of {len(filled)} rows did not settle within "
+                f"max_iter={self.max_iter} iterations; raise max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self._restored(X, coded, filled)
+
+    def explain(self, row: int, column: Any) -> list[Donor]:
+        """The donors behind one filled cell of the training table, nearest first.
+
+        Parameters
+        ----------
+        row : int
+            Position in the table that was fitted, from 0.
+        column : str or int
+            Name or position of a column.
+
+        Returns
+        -------
+        list of Donor
+            Empty if no observed cell says who is near, or the row's class has no other row;
+            the cell then holds its starting fill, the mean or mode of the class or the table.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column, or the cell was not filled in ``fit``.
+        """
+        check_is_fitted(self)
+        names = [c.name for c in self._schema.columns]
+        if column in names:
+            column = names.index(column)
+        kept = np.flatnonzero(self._kept == column)
+        values = self._model.training.values
+        if len(kept) == 0 or not 0 <= row < len(values) or not np.isnan(values[row, kept[0]]):
+            raise KeyError(
+                f"No cell was filled in row {row}, column {column!r}: there is no such cell, or it "
+                "was observed. Rows are positions in the table that was fitted, from 0."
+            )
+        rows, distances, shares = self._model.donors(row, int(kept[0]))
+        given = self._model.unscaled(self._model.training.filled[rows])[:, kept[0]]
+        observed = ~np.isnan(values[rows, kept[0]])
+        levels = self._schema.columns[self._kept[kept[0]]].levels
+        return [
+            Donor(
+                int(donor), float(distance), float(share),
+                levels[int(value)] if levels else float(value), bool(seen),
+            )
+            for donor, distance, share, value, seen in zip(
+                rows, distances, shares, given, observed, strict=True
+            )
+        ]  # fmt: skip
+
+    def _fit(self, X: Any, y: Any) -> Coded:
+        method = METHODS[self.method] if isinstance(self.method, str) else self.method
+        devices.kernels(self.device)  # refuse a device that cannot work before any work is done
+        schema, coded = Schema.fit(
+            X,
+            categorical_features=self.categorical_features,
+            keep_empty_features=self.keep_empty_features,
+        )
+        validate_data(self, X, skip_check_array=True)
+        labels, classes = self._labels(y, len(coded.values), method)
+        settings = Settings(
+            method, self.n_neighbors, self.metric_on, self.donors, self.rho,
+            Stopping(self.tol, self.max_iter), self.device,
+        )  # fmt: skip
+        self._schema = schema
+        self._kept = np.array([i for i, c in enumerate(schema.columns) if not c.empty], dtype=int)
+        if len(self._kept) == 0:
+            raise ValueError("No column has an observed value; there is nothing to fill from.")
+        with reporting(self.verbose) as progress:
+            self._model = Model.fit(
+                settings, coded.values[:, self._kept], schema.categorical[self._kept], labels,
+                check_random_state(self.random_state), progress,
+            )  # fmt: skip
+        self._tell(classes)
+        return coded
+
+    def _labels(self, y: Any, n_rows: int, method: Method) -> tuple[Ints, tuple[Any, ...]]:
+        if y is None:
+            return np.zeros(n_rows, dtype=np.int64), ()
+        labels, classes = encode_labels(y, n_rows)
+        if len(classes) == 0 and (method.partition or method.weights == "class"):
+            raise ValueError(
+                f"All {n_rows} labels in y are missing, but method={self.method!r} needs the "
+                "class. Pass labels, or y=None to treat all rows as one class."
+            )
+        return labels, classes
+
+    def _restored(self, X: Any, coded: Coded, kept: Floats) -> Any:
+        filled = np.full(coded.values.shape, np.nan)
+        filled[:, self._kept] = kept
+        return self._schema.restore(X, coded, filled)
+
+    def _tell(self, classes: tuple[Any, ...]) -> None:
+        """Set the fitted attributes and warn of what the user should know."""
+        model, columns = self._model, self._schema.columns
+        self.classes_ = np.empty(len(classes), dtype=object)
+        self.classes_[:] = classes
+        self.n_neighbors_ = model.n_neighbors
+        self.selection_errors_ = None if model.choice is None else model.choice.errors
+        shape = (len(columns),) * model.weights.ndim
+        self.feature_weights_ = np.zeros(shape)
+        self.feature_weights_[np.ix_(*[self._kept] * model.weights.ndim)] = model.weights
+        self.convergence_ = np.array(model.filled.convergence)
+        self.n_iter_ = len(self.convergence_)
+        self.converged_ = model.filled.converged
+        empty = [repr(c.name) for c in columns if c.empty]
+        if empty:
+            warnings.warn(
+                f"Columns without any observed value stay empty: {', '.join(empty)}.",
+                UserWarning,
+                stacklevel=4,
+            )
+        small = model.crowded_out()
+        if small is not None and model.choice is None:
+            group, others = small
+            where = f"of class {classes[group]!r}" if len(classes) > 1 else "there are"
+            warnings.warn(
+                f"n_neighbors={self.n_neighbors} is more than the {others} other rows {where}; "
+                "where there are fewer donors, all of them are used.",
+                UserWarning,
+                stacklevel=4,
+            )
+        if not self.converged_:
+            how = "in a cycle" if self.n_iter_ < self.max_iter else f"at max_iter={self.max_iter}"
+            warnings.warn(
+                f"Filling stopped {how} after {self.n_iter_} iterations with a change of "
+                f"{self.convergence_[-1]:.2g}, above tol={self.tol}; raise max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.target_tags.required = False
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

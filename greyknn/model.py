@@ -1,0 +1,221 @@
+"""A fitted imputer in numbers: scaling, weights, the choice of k and the filled training table.
+
+Everything here is a coded matrix (``table.py``): numbers, category codes, NaN. What the user sees
+is ``imputer.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from greyknn_kernels import formula
+from numpy.typing import NDArray
+
+from greyknn import device as devices
+from greyknn.filling import (
+    AVERAGES,
+    Filled,
+    Stopping,
+    Training,
+    centers,
+    fill_new,
+    fill_together,
+    starting_fill,
+)
+from greyknn.methods import Method
+from greyknn.neighbors import Comparison, Progress, silent
+from greyknn.relevance import class_weights, column_weights
+from greyknn.selection import Choice, choose_by_label, choose_by_masking
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a fit is asked to do; the parameters of ``GreyKNNImputer`` that concern numbers."""
+
+    method: Method
+    n_neighbors: int | str
+    metric_on: str
+    donors: str
+    rho: float
+    stopping: Stopping
+    device: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a fit learnt.
+
+    Parameters
+    ----------
+    settings : Settings
+    categorical : array of shape (n_columns,)
+    lows, ranges : array of shape (n_columns,)
+        Scaled = (value - low) / range (equation 34); 0 and 1 for categories.
+    weights : array of shape (n_columns,) or (n_columns, n_columns)
+    groups : array of shape (n_rows,)
+        Rows take donors from their own group; -1 for unlabelled rows of a partition.
+    n_neighbors : int
+    choice : Choice or None
+        How ``n_neighbors`` was chosen, if it was.
+    training : Training
+        The scaled training table, as it came and filled.
+    filled : Filled
+    """
+
+    settings: Settings
+    categorical: Bools
+    lows: Floats
+    ranges: Floats
+    weights: Floats
+    groups: Ints
+    n_neighbors: int
+    choice: Choice | None
+    training: Training
+    filled: Filled
+
+    @classmethod
+    def fit(
+        cls, settings: Settings, values: Floats, categorical: Bools, labels: Ints,
+        random_state: np.random.RandomState, progress: Progress = silent,
+    ) -> Model:  # fmt: skip
+        """Scale, weigh, choose k and fill.
+
+        Parameters
+        ----------
+        settings : Settings
+        values : array of shape (n_rows, n_columns)
+            Every column has an observed value.
+        categorical : array of shape (n_columns,)
+        labels : array of shape (n_rows,)
+            Class codes, -1 for rows without a label.
+        random_state : RandomState
+        progress : callable
+        """
+        lows = np.where(categorical, 0.0, np.nanmin(values, axis=0))
+        spans = np.where(categorical, 0.0, np.nanmax(values, axis=0) - lows)
+        ranges = np.where(spans > 0, spans, 1.0)
+        scaled = (values - lows) / ranges
+        kernels = devices.kernels(settings.device)
+        weights = column_weights(settings.method, scaled, categorical, labels, kernels)
+        comparison = _comparison(settings, categorical, weights, progress)
+        groups = labels if settings.method.partition else np.zeros_like(labels)
+        choice = _choose(settings, comparison, scaled, labels, groups, random_state)
+        n_neighbors = settings.n_neighbors if choice is None else choice.n_neighbors
+        assert isinstance(n_neighbors, int)
+        others = max(int(np.bincount(groups[groups >= 0]).max(initial=0)) - 1, 1)
+        filled = fill_together(
+            comparison, min(n_neighbors, others), scaled, groups, settings.stopping
+        )
+        training = Training(
+            scaled, filled.values, np.arange(len(scaled)), centers(scaled, categorical)
+        )
+        return cls(
+            settings, categorical, lows, ranges, weights, groups, n_neighbors, choice, training,
+            filled,
+        )  # fmt: skip
+
+    def fill_new(self, values: Floats, progress: Progress = silent) -> tuple[Floats, int]:
+        """Fill rows without labels, each by itself.
+
+        Parameters
+        ----------
+        values : array of shape (n_queries, n_columns)
+
+        Returns
+        -------
+        filled : array of shape (n_queries, n_columns)
+        n_unsettled : int
+            Rows that reached ``max_iter``.
+        """
+        filled, n_unsettled, _ = fill_new(
+            _comparison(self.settings, self.categorical, self.weights, progress),
+            min(self.n_neighbors, len(self.groups)), (values - self.lows) / self.ranges,
+            self.training, self.settings.stopping,
+        )  # fmt: skip
+        return self.unscaled(filled), n_unsettled
+
+    def unscaled(self, scaled: Floats) -> Floats:
+        """Values on the scale that they came in."""
+        return scaled * self.ranges + self.lows
+
+    def donors(self, row: int, column: int) -> tuple[Ints, Floats, Floats]:
+        """Rows, distances and shares of the neighbours that filled a training cell.
+
+        Parameters
+        ----------
+        row, column : int
+            A cell that was missing.
+
+        Returns
+        -------
+        rows, distances, shares : array of shape (n_neighbors,)
+            Nearest first, shares adding up to 1; empty if the cell kept its starting fill.
+        """
+        for ranking in self.filled.rankings:
+            place = np.flatnonzero(ranking.queries == row)
+            if len(place) == 0 or column not in ranking.columns:
+                continue
+            found = ranking.neighbors
+            count = min(int(found.counts[place[0]]), self.n_neighbors)
+            rows = found.rows[place[0], :count]
+            distances = found.distances[place[0], :count]
+            average = AVERAGES[self.settings.method.average]
+            if self.categorical[column]:
+                shares = [
+                    formula.vote_weight(average, distances[0], distances[-1], distance)
+                    for distance in distances
+                ]
+            else:
+                shares = [
+                    formula.mean_weight(average, distances[0], distance) for distance in distances
+                ]
+            return rows, distances, np.array(shares) / max(sum(shares), 1e-300)
+        return np.empty(0, np.int64), np.empty(0), np.empty(0)
+
+    def crowded_out(self) -> tuple[int, int] | None:
+        """The smallest group with gaps, and its other rows, if they are fewer than k; else None."""
+        gaps = np.isnan(self.training.values).any(axis=1) & (self.groups >= 0)
+        sizes = np.bincount(self.groups[self.groups >= 0], minlength=1) - 1
+        wanting = np.unique(self.groups[gaps])
+        if len(wanting) == 0:
+            return None
+        group = wanting[sizes[wanting].argmin()]
+        return (int(group), int(sizes[group])) if sizes[group] < self.n_neighbors else None
+
+
+def _comparison(
+    settings: Settings, categorical: Bools, weights: Floats, progress: Progress
+) -> Comparison:
+    return Comparison(
+        method=settings.method,
+        categorical=categorical,
+        weights=weights,
+        kernels=devices.kernels(settings.device),
+        metric_on=settings.metric_on,
+        donors=settings.donors,
+        rho=settings.rho,
+        progress=progress,
+    )
+
+
+def _choose(
+    settings: Settings, comparison: Comparison, scaled: Floats, labels: Ints, groups: Ints,
+    random_state: np.random.RandomState,
+) -> Choice | None:  # fmt: skip
+    """The number of neighbours, by the class where there are two; None if it was given."""
+    if not isinstance(settings.n_neighbors, str):
+        return None
+    if settings.n_neighbors == "masked" or labels.max(initial=-1) < 1:
+        return choose_by_masking(comparison, scaled, groups, random_state)
+    weights = comparison.weights
+    if weights.ndim == 2:  # the target that the vote predicts is the class
+        weights = class_weights(scaled, comparison.categorical, labels, comparison.kernels)
+    seen = scaled
+    if settings.metric_on == "imputed":
+        seen = starting_fill(scaled, comparison.categorical, groups)
+    return choose_by_label(comparison, weights, seen, labels, random_state)

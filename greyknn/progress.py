@@ -1,0 +1,49 @@
+"""How far long work has come, on stderr, for work that takes longer than a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from greyknn.neighbors import Progress, silent
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+PATIENCE = 1.0
+"""Seconds of work before anything is shown."""
+
+
+@contextmanager
+def reporting(verbose: int) -> Iterator[Progress]:
+    """A progress callback for the time of a ``with`` block.
+
+    Parameters
+    ----------
+    verbose : int
+        Nothing is shown unless it is positive.
+    """
+    if verbose <= 0:
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    bars = Bars(console=Console(stderr=True), transient=True)
+    tasks: dict[str, TaskID] = {}
+    begun = time.monotonic()
+
+    def report(step: str, done: int, total: int) -> None:
+        if not bars.live.is_started and time.monotonic() - begun < PATIENCE:
+            return
+        bars.start()
+        if step not in tasks:
+            tasks[step] = bars.add_task(step, total=total)
+        bars.update(tasks[step], completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        bars.stop()

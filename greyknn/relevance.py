@@ -1,0 +1,256 @@
+"""How much a column tells about the class, or about another column, and the weights made of it.
+
+All information is in bits and comes from observed cells only, before anything is filled.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import oaconvolve
+
+from greyknn.methods import Method
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+EXACT_ROWS = 4096
+"""Up to this many rows window sums are exact; above, densities are binned."""
+
+BINS_PER_WINDOW = 16
+"""Bins to one window's standard deviation, one column."""
+
+JOINT_BINS_PER_WINDOW = 6
+JOINT_BINS = 2048
+"""The same for two columns, and the most bins along one of them."""
+
+REACH = 9.0
+"""Standard deviations after which a window is nothing."""
+
+
+def column_weights(
+    method: Method,
+    values: Floats,
+    categorical: Bools,
+    labels: Ints,
+    kernels: ModuleType,
+) -> Floats:
+    """The weights lambda of a method's distance (equation 30).
+
+    Parameters
+    ----------
+    method : Method
+    values : array of shape (n_rows, n_columns)
+        Scaled numbers and category codes, NaN where missing.
+    categorical : array of shape (n_columns,)
+    labels : array of shape (n_rows,)
+        Class codes, -1 for rows without a label.
+    kernels : module
+
+    Returns
+    -------
+    array of shape (n_columns,), or (n_columns, n_columns) with a row for each target column
+        Each row sums to 1. Where no column tells anything, all count the same. HEOM without
+        weights counts every column 1, as in equation 7.
+    """
+    n_columns = values.shape[1]
+    if method.weights == "none":
+        return np.full(n_columns, 1.0 / n_columns if method.metric == "grey" else 1.0)
+    if method.weights == "class":
+        return class_weights(values, categorical, labels, kernels)
+    information = feature_information(values, categorical, kernels)
+    others = 1.0 - np.eye(n_columns)
+    return _normalized(information, others)
+
+
+def class_weights(
+    values: Floats, categorical: Bools, labels: Ints, kernels: ModuleType
+) -> Floats:
+    """Each column's share of the information about the class (equation 30)."""
+    information = class_information(values, categorical, labels, kernels)
+    return _normalized(information, np.ones(values.shape[1]))
+
+
+def class_information(
+    values: Floats, categorical: Bools, labels: Ints, kernels: ModuleType
+) -> Floats:
+    """Mutual information of each column with the class, bits (equations 18 and 24 to 29).
+
+    Parameters
+    ----------
+    values, categorical, labels, kernels : as in ``column_weights``
+
+    Returns
+    -------
+    array of shape (n_columns,)
+        At least 0; 0 for columns that are constant or observed in fewer than two labelled rows.
+    """
+    information = np.zeros(values.shape[1])
+    for column, is_categorical in enumerate(categorical):
+        rows = (labels >= 0) & ~np.isnan(values[:, column])
+        cells, classes = values[rows, column], labels[rows]
+        if is_categorical:
+            information[column] = _plug_in(cells.astype(np.int64), classes)
+        else:
+            information[column] = _parzen(cells, classes, kernels)
+    return information
+
+
+def feature_information(values: Floats, categorical: Bools, kernels: ModuleType) -> Floats:
+    """Mutual information of every two columns, bits (equations 19, 22 and 24 to 29).
+
+    Parameters
+    ----------
+    values, categorical, kernels : as in ``column_weights``
+
+    Returns
+    -------
+    array of shape (n_columns, n_columns)
+        Symmetric, with a diagonal of 0; from the rows where both columns are observed.
+    """
+    n_columns = values.shape[1]
+    observed = ~np.isnan(values)
+    information = np.zeros((n_columns, n_columns))
+    for i in range(n_columns):
+        for j in range(i):
+            rows = observed[:, i] & observed[:, j]
+            x, z = values[rows, i], values[rows, j]
+            if categorical[i] and categorical[j]:
+                bits = _plug_in(x.astype(np.int64), z.astype(np.int64))
+            elif categorical[i]:
+                bits = _parzen(z, x.astype(np.int64), kernels)
+            elif categorical[j]:
+                bits = _parzen(x, z.astype(np.int64), kernels)
+            else:
+                bits = _joint_parzen(x, z, kernels)
+            information[i, j] = information[j, i] = bits
+    return information
+
+
+def _normalized(information: Floats, allowed: Floats) -> Floats:
+    """Rows that sum to 1; ``allowed`` in equal parts where there is no information."""
+    information = np.where(information.sum(axis=-1, keepdims=True) > 0, information, allowed)
+    total = information.sum(axis=-1, keepdims=True)
+    return np.divide(information, total, out=np.zeros_like(information), where=total > 0)
+
+
+def _entropy(counts: Floats | Ints) -> float:
+    """Entropy of a distribution given by counts, bits (equations 16, 17 and 25)."""
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def _plug_in(x: Ints, z: Ints) -> float:
+    """I(X;Z) = H(X) + H(Z) - H(X,Z) from observed frequencies (equation 23)."""
+    if len(x) == 0:
+        return 0.0
+    _, x = np.unique(x, return_inverse=True)
+    _, z = np.unique(z, return_inverse=True)
+    joint = np.unique(x * (z.max() + 1) + z, return_counts=True)[1]
+    bits = _entropy(np.bincount(x)) + _entropy(np.bincount(z)) - _entropy(joint)
+    return max(bits, 0.0)
+
+
+def _window(cells: Floats) -> float:
+    """Standard deviation of a Parzen window, h * s with h = 1 / ln n; 0 without spread."""
+    if len(cells) < 2 or cells.min() == cells.max():
+        return 0.0
+    return float(cells.std(ddof=1) / np.log(len(cells)))
+
+
+def _parzen(cells: Floats, classes: Ints, kernels: ModuleType) -> float:
+    """I(X;Y) = H(Y) - H(Y|X) of a number and a class (equations 24 to 29)."""
+    window = _window(cells)
+    if window == 0.0:
+        return 0.0
+    counts = np.unique(classes, return_counts=True)[1]
+    order = np.argsort(classes, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    points = np.ascontiguousarray(cells[order])
+    if len(points) <= EXACT_ROWS:
+        entropies = np.empty(len(points))
+        kernels.class_entropies(points, starts, 1.0 / window, entropies)
+        conditional = float(entropies.mean())
+    else:
+        conditional = _binned_class_entropy(points, starts, window)
+    return max(_entropy(counts) - conditional, 0.0)
+
+
+def _binned_class_entropy(points: Floats, starts: Ints, window: float) -> float:
+    """H(Y|X) of equation 29 from class densities on a grid."""
+    weights, nodes, n_bins = _linear_bins(points, window / BINS_PER_WINDOW)
+    taps = _window_taps(BINS_PER_WINDOW)
+
+    def mass_and_density(start: int, stop: int) -> tuple[Floats, Floats]:
+        mass = np.bincount(
+            nodes[start:stop].ravel(), weights[start:stop].ravel(), minlength=n_bins
+        )
+        return mass, np.maximum(oaconvolve(mass, taps, mode="same"), 0.0)
+
+    mass, total = mass_and_density(0, len(points))
+    occupied = mass > 0
+    entropy = np.zeros(np.count_nonzero(occupied))
+    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+        density = mass_and_density(start, stop)[1]
+        share = np.minimum(density[occupied] / total[occupied], 1.0)
+        entropy -= share * np.log2(share, out=np.zeros_like(share), where=share > 0)
+    return float((mass[occupied] * entropy).sum() / len(points))
+
+
+def _joint_parzen(x: Floats, z: Floats, kernels: ModuleType) -> float:
+    """I(X;Z) of two numbers by product windows (equation 22)."""
+    windows = _window(x), _window(z)
+    if 0.0 in windows:
+        return 0.0
+    if len(x) <= EXACT_ROWS:
+        information = np.empty(len(x))
+        kernels.joint_information(
+            np.ascontiguousarray(x), np.ascontiguousarray(z),
+            1.0 / windows[0], 1.0 / windows[1], information,
+        )  # fmt: skip
+        return max(float(information.mean()), 0.0)
+    return max(_binned_joint_information(x, z, windows), 0.0)
+
+
+def _binned_joint_information(x: Floats, z: Floats, windows: tuple[float, float]) -> float:
+    """The same from a joint density on a grid; columns with far outliers get wider bins."""
+    axes = []
+    for cells, window in zip((x, z), windows, strict=True):
+        width = max(window / JOINT_BINS_PER_WINDOW, float(np.ptp(cells)) / (JOINT_BINS - 2))
+        weights, nodes, n_bins = _linear_bins(cells, width)
+        # Spreading a point over two bins, and reading between two, each add width**2 / 6.
+        spread = np.sqrt(max((window / width) ** 2 - 1.0 / 3.0, 0.05))
+        axes.append((weights, nodes, n_bins, spread))
+    (x_weights, x_nodes, x_bins, x_spread), (z_weights, z_nodes, z_bins, z_spread) = axes
+    cells = x_nodes[:, :, None] * z_bins + z_nodes[:, None, :]
+    shares = x_weights[:, :, None] * z_weights[:, None, :]
+    joint = np.bincount(cells.ravel(), shares.ravel(), minlength=x_bins * z_bins)
+    joint = joint.reshape(x_bins, z_bins)
+    smooth = {"mode": "constant", "truncate": REACH}
+    density = gaussian_filter1d(joint, x_spread, axis=0, **smooth)
+    density = gaussian_filter1d(density, z_spread, axis=1, **smooth)
+    x_density = gaussian_filter1d(joint.sum(axis=1), x_spread, **smooth)
+    z_density = gaussian_filter1d(joint.sum(axis=0), z_spread, **smooth)
+    i, j = np.nonzero(joint)
+    ratio = len(x) * density[i, j] / (x_density[i] * z_density[j])
+    return float((joint[i, j] * np.log2(ratio)).sum() / len(x))
+
+
+def _linear_bins(cells: Floats, width: float) -> tuple[Floats, Ints, int]:
+    """Each cell's shares (n, 2) in its two nearest grid nodes (n, 2), and how many nodes."""
+    place = (cells - cells.min()) / width
+    node = place.astype(np.int64)
+    share = place - node
+    n_bins = int(node.max()) + 2
+    return np.column_stack([1.0 - share, share]), np.column_stack([node, node + 1]), n_bins
+
+
+def _window_taps(bins_per_window: int) -> Floats:
+    """A Gaussian window on the grid, without the spread that linear binning adds."""
+    reach = int(REACH * bins_per_window)
+    place = np.arange(-reach, reach + 1)
+    return np.exp(-0.5 * place**2 / (bins_per_window**2 - 1.0 / 3.0))

@@ -1,0 +1,163 @@
+"""How many neighbours: the number that predicts the class, or masked cells, best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greyknn.filling import average, starting_fill
+from greyknn.neighbors import Comparison, DonorTable, nearest, rank_gaps
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MOST_NEIGHBORS = 20
+"""k is chosen from 1 to this."""
+
+FOLDS = 10
+
+MOST_SCORED = 20_000
+"""At most so many rows (by label) or cells (by masking) are scored, a random sample of them."""
+
+SAME_ERROR = 1e-12
+"""Relative difference below which two errors count as equal."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A chosen number of neighbours.
+
+    Parameters
+    ----------
+    n_neighbors : int
+    errors : array of shape (n_candidates,)
+        Error rate, or mean squared error of masked cells, with 1, 2, ... neighbours.
+    by : {"label", "masked"}
+    """
+
+    n_neighbors: int
+    errors: Floats
+    by: str
+
+
+def choose_by_label(
+    comparison: Comparison, weights: Floats, values: Floats, labels: Ints,
+    random_state: np.random.RandomState,
+) -> Choice:  # fmt: skip
+    """The k whose majority vote misses the class least, by stratified 10-fold cross-validation.
+
+    One search of the nearest 20 scores every k. Held-out rows see the rows of the other folds,
+    whatever their class. Of equally good k the largest is chosen.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    weights : array of shape (n_columns,)
+        Of the distance in which the class is predicted.
+    values : array of shape (n_rows, n_columns)
+        What distances see.
+    labels : array of shape (n_rows,)
+        -1 for rows without a label, which take no part.
+    random_state : RandomState
+        For the folds.
+    """
+    rows = np.flatnonzero(labels >= 0)
+    folds = stratified_folds(labels[rows], random_state)
+    scored = np.ones(len(rows), dtype=bool)
+    if len(rows) > MOST_SCORED:
+        scored[random_state.permutation(len(rows))[MOST_SCORED:]] = False
+    most = min(MOST_NEIGHBORS, len(rows) - int(np.bincount(folds).max()))
+    no_groups = np.zeros(len(values), dtype=np.int64)
+    n_classes = int(labels.max()) + 1
+    wrong = np.zeros(most)
+    total = 0
+    for fold in range(FOLDS):
+        queries = rows[(folds == fold) & scored]
+        if len(queries) == 0:
+            continue
+        donors = DonorTable(values, rows[folds != fold], no_groups)
+        found = nearest(comparison, weights, most, donors, values[queries])
+        known = found.counts > 0
+        truth = labels[queries[known]]
+        votes = np.zeros((len(truth), n_classes), dtype=np.int64)
+        for k in range(most):
+            votes[np.arange(len(truth)), labels[found.rows[known, k]]] += 1
+            wrong[k] += np.count_nonzero(votes.argmax(axis=1) != truth)
+        total += len(truth)
+    return _smallest(wrong / max(total, 1), "label")
+
+
+def stratified_folds(labels: Ints, random_state: np.random.RandomState) -> Ints:
+    """A fold for each row, every class spread over the folds as evenly as its size allows."""
+    shuffled = random_state.permutation(len(labels))
+    order = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    folds = np.empty(len(labels), dtype=np.int64)
+    folds[order] = np.arange(len(labels)) % FOLDS
+    return folds
+
+
+def masked_folds(observed: NDArray[np.bool_], random_state: np.random.RandomState) -> list[Ints]:
+    """Observed cells in ten parts, as pairs (row, column): arrays of shape (n_cells, 2)."""
+    cells = np.argwhere(observed)
+    cells = cells[random_state.permutation(len(cells))[:MOST_SCORED]]
+    return [cells[fold::FOLDS] for fold in range(FOLDS)]
+
+
+def choose_by_masking(
+    comparison: Comparison, values: Floats, groups: Ints, random_state: np.random.RandomState
+) -> Choice:
+    """The k that restores observed cells best which are hidden, a tenth of them at a time.
+
+    One search of the nearest 20 scores every k. Of equally good k the largest is chosen.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    values, groups : as in ``filling.fill_together``
+        Rows of group -1 take no part.
+    random_state : RandomState
+        For the parts.
+    """
+    donor_rows = np.flatnonzero(groups >= 0)
+    takes_part = ~np.isnan(values) & (groups >= 0)[:, None]
+    loss = np.zeros(MOST_NEIGHBORS)
+    most = 1
+    total = 0
+    for cells in masked_folds(takes_part, random_state):
+        masked = values.copy()
+        masked[cells[:, 0], cells[:, 1]] = np.nan
+        start = starting_fill(masked, comparison.categorical, groups)
+        # A column may lose its only observed cells; nothing can be learnt from those.
+        start = np.where(np.isnan(start), 0.0, start)
+        queries, lists = np.unique(cells[:, 0], return_inverse=True)
+        gaps = np.zeros((len(queries), values.shape[1]), dtype=bool)
+        gaps[lists, cells[:, 1]] = True
+        seen = masked if comparison.metric_on == "observed" else start
+        rankings = rank_gaps(
+            comparison, MOST_NEIGHBORS, queries=seen[queries], gaps=gaps, donor_values=seen,
+            donor_observed=~np.isnan(masked), donor_rows=donor_rows, donor_groups=groups,
+            own=queries, groups=groups[queries],
+        )  # fmt: skip
+        for ranking in rankings:
+            lists, picked = np.nonzero(gaps[np.ix_(ranking.queries, ranking.columns)])
+            counts = ranking.neighbors.counts[lists]
+            rows = ranking.queries[lists[counts > 0]]
+            columns = ranking.columns[picked[counts > 0]]
+            truth = values[queries[rows], columns]
+            total += len(truth)
+            most = max(most, int(counts.max()))
+            for k in range(MOST_NEIGHBORS):
+                filled = start[queries]
+                average(comparison, k + 1, ranking, gaps, start, filled)
+                missed = filled[rows, columns] - truth
+                missed = np.where(comparison.categorical[columns], missed != 0, missed**2)
+                loss[k] += missed.sum()
+    return _smallest(loss[:most] / max(total, 1), "masked")
+
+
+def _smallest(errors: Floats, by: str) -> Choice:
+    """The largest k with the smallest error."""
+    best = np.flatnonzero(errors <= errors.min() * (1.0 + SAME_ERROR))[-1]
+    return Choice(int(best) + 1, errors, by)
