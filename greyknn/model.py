@@ -107,10 +107,8 @@ class Model:
         choice = _choose(settings, comparison, scaled, labels, groups, random_state)
         n_neighbors = settings.n_neighbors if choice is None else choice.n_neighbors
         assert isinstance(n_neighbors, int)
-        others = max(int(np.bincount(groups[groups >= 0]).max(initial=0)) - 1, 1)
-        filled = fill_together(
-            comparison, min(n_neighbors, others), scaled, groups, settings.stopping
-        )
+        enough = min(n_neighbors, len(scaled))
+        filled = fill_together(comparison, enough, scaled, groups, settings.stopping)
         training = Training(
             scaled, filled.values, np.arange(len(scaled)), centers(scaled, categorical)
         )

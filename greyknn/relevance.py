@@ -28,6 +28,9 @@ JOINT_BINS_PER_WINDOW = 6
 JOINT_BINS = 2048
 """The same for two columns, and the most bins along one of them."""
 
+NO_INFORMATION = 1e-12
+"""Bits that rounding leaves where columns are independent: counted as 0."""
+
 REACH = 9.0
 """Standard deviations after which a window is nothing."""
 
@@ -152,7 +155,7 @@ def _plug_in(x: Ints, z: Ints) -> float:
     _, z = np.unique(z, return_inverse=True)
     joint = np.unique(x * (z.max() + 1) + z, return_counts=True)[1]
     bits = _entropy(np.bincount(x)) + _entropy(np.bincount(z)) - _entropy(joint)
-    return max(bits, 0.0)
+    return bits if bits > NO_INFORMATION else 0.0
 
 
 def _window(cells: Floats) -> float:
@@ -177,7 +180,8 @@ def _parzen(cells: Floats, classes: Ints, kernels: ModuleType) -> float:
         conditional = float(entropies.mean())
     else:
         conditional = _binned_class_entropy(points, starts, window)
-    return max(_entropy(counts) - conditional, 0.0)
+    bits = _entropy(counts) - conditional
+    return bits if bits > NO_INFORMATION else 0.0
 
 
 def _binned_class_entropy(points: Floats, starts: Ints, window: float) -> float:
@@ -212,8 +216,10 @@ def _joint_parzen(x: Floats, z: Floats, kernels: ModuleType) -> float:
             np.ascontiguousarray(x), np.ascontiguousarray(z),
             1.0 / windows[0], 1.0 / windows[1], information,
         )  # fmt: skip
-        return max(float(information.mean()), 0.0)
-    return max(_binned_joint_information(x, z, windows), 0.0)
+        bits = float(information.mean())
+    else:
+        bits = _binned_joint_information(x, z, windows)
+    return bits if bits > NO_INFORMATION else 0.0
 
 
 def _binned_joint_information(x: Floats, z: Floats, windows: tuple[float, float]) -> float:

@@ -99,10 +99,19 @@ def stratified_folds(labels: Ints, random_state: np.random.RandomState) -> Ints:
 
 
 def masked_folds(observed: NDArray[np.bool_], random_state: np.random.RandomState) -> list[Ints]:
-    """Observed cells in ten parts, as pairs (row, column): arrays of shape (n_cells, 2)."""
+    """Observed cells in ten parts, as pairs (row, column): arrays of shape (n_cells, 2).
+
+    A part never holds all observed cells of a column: one stays to be learnt from.
+    """
     cells = np.argwhere(observed)
     cells = cells[random_state.permutation(len(cells))[:MOST_SCORED]]
-    return [cells[fold::FOLDS] for fold in range(FOLDS)]
+    folds = []
+    for part in (cells[fold::FOLDS] for fold in range(FOLDS)):
+        hidden = np.bincount(part[:, 1], minlength=observed.shape[1])
+        whole = np.flatnonzero((hidden > 0) & (hidden == observed.sum(axis=0)))
+        first = [int(np.flatnonzero(part[:, 1] == column)[0]) for column in whole]
+        folds.append(np.delete(part, first, axis=0))
+    return folds
 
 
 def choose_by_masking(
@@ -129,8 +138,6 @@ def choose_by_masking(
         masked = values.copy()
         masked[cells[:, 0], cells[:, 1]] = np.nan
         start = starting_fill(masked, comparison.categorical, groups)
-        # A column may lose its only observed cells; nothing can be learnt from those.
-        start = np.where(np.isnan(start), 0.0, start)
         queries, lists = np.unique(cells[:, 0], return_inverse=True)
         gaps = np.zeros((len(queries), values.shape[1]), dtype=bool)
         gaps[lists, cells[:, 1]] = True

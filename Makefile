@@ -1,0 +1,40 @@
+# Every target sets up what it needs in .venv; Python 3.11 or later and make are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# numba does not see changes in files that a kernel imports: a cache for each state of the sources.
+SOURCES := $(wildcard kernels/greyknn_kernels/*.py)
+export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba-$(shell cat $(SOURCES) | cksum | cut -d' ' -f1)
+
+.PHONY: help demo test test-jit test-python lint bench clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/demo  ## fill a real table, print what happened, draw a picture
+	$(BIN)/greyknn demo --output demo
+
+test: test-jit test-python  ## run every test, with compiled kernels and without
+
+test-jit: $(VENV)/test
+	$(BIN)/python -m pytest
+
+test-python: $(VENV)/test
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not jit" --cov --cov-report=term --cov-fail-under=95
+
+lint: $(VENV)/lint  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/test  ## kernels, whole imputations beside scikit-learn, the paper's tables
+	$(BIN)/python -m bench
+
+clean:  ## remove what was made
+	rm -rf $(VENV) .cache demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage
+
+# One stamp for each set of extras, so that a target installs once and again when metadata change.
+$(VENV)/%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$*]"
+	touch $@
