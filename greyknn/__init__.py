@@ -1,9 +1,17 @@
-"""Fill the gaps of mixed tables from near rows, near by grey relational grade."""
+"""Fill the gaps of mixed tables from near rows, near by grey relational grade.
 
-from greyknn.api import impute
-from greyknn.grades import grey_relational_coefficients, grey_relational_grades
-from greyknn.imputer import Donor, GreyKNNImputer
-from greyknn.methods import METHODS, Method
+Names are imported when they are first used, so that ``import greyknn`` and the shell command
+start at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from greyknn.api import impute
+    from greyknn.grades import grey_relational_coefficients, grey_relational_grades
+    from greyknn.imputer import Donor, GreyKNNImputer
+    from greyknn.methods import METHODS, Method
 
 __version__ = "0.1.0"
 
@@ -16,3 +24,23 @@ __all__ = [
     "grey_relational_grades",
     "impute",
 ]
+
+_HOMES = {
+    "impute": "api",
+    "grey_relational_coefficients": "grades",
+    "grey_relational_grades": "grades",
+    "Donor": "imputer",
+    "GreyKNNImputer": "imputer",
+    "METHODS": "methods",
+    "Method": "methods",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

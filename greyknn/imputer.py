@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Self
@@ -19,10 +20,14 @@ from greyknn.filling import Stopping
 from greyknn.methods import METHODS, Method
 from greyknn.model import Model, Settings
 from greyknn.progress import reporting
+from greyknn.frames import open_table
 from greyknn.table import Coded, Schema, encode_labels
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+OURS = {"greyknn", "sklearn"}
+"""Packages whose lines a warning should not point to."""
 
 
 class Donor(NamedTuple):
@@ -222,16 +227,16 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             As X, without gaps.
         """
         check_is_fitted(self)
+        open_table(X)  # what is no table at all is refused before its columns are compared
         validate_data(self, X, reset=False, skip_check_array=True)
         coded = self._schema.encode(X)
         with reporting(self.verbose) as progress:
             filled, n_unsettled = self._model.fill_new(coded.values[:, self._kept], progress)
         if n_unsettled:
-            warnings.warn(
+            _warn(
                 f"{n_unsettled} of {len(filled)} rows did not settle within "
                 f"max_iter={self.max_iter} iterations; raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self._restored(X, coded, filled)
 
@@ -338,28 +343,21 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         self.converged_ = model.filled.converged
         empty = [repr(c.name) for c in columns if c.empty]
         if empty:
-            warnings.warn(
-                f"Columns without any observed value stay empty: {', '.join(empty)}.",
-                UserWarning,
-                stacklevel=4,
-            )
+            _warn(f"Columns without any observed value stay empty: {', '.join(empty)}.")
         small = model.crowded_out()
         if small is not None and model.choice is None:
             group, others = small
             where = f"of class {classes[group]!r}" if len(classes) > 1 else "there are"
-            warnings.warn(
+            _warn(
                 f"n_neighbors={self.n_neighbors} is more than the {others} other rows {where}; "
-                "where there are fewer donors, all of them are used.",
-                UserWarning,
-                stacklevel=4,
+                "where there are fewer donors, all of them are used."
             )
         if not self.converged_:
             how = "in a cycle" if self.n_iter_ < self.max_iter else f"at max_iter={self.max_iter}"
-            warnings.warn(
+            _warn(
                 f"Filling stopped {how} after {self.n_iter_} iterations with a change of "
                 f"{self.convergence_[-1]:.2g}, above tol={self.tol}; raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
 
     def __sklearn_tags__(self) -> Tags:
@@ -370,3 +368,11 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's that called us, past scikit-learn's wrappers."""
+    level, frame = 1, sys._getframe()
+    while frame is not None and frame.f_globals["__name__"].partition(".")[0] in OURS:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -1,0 +1,1 @@
+"""Speed and error beside peers, in one run, with the machine named: ``python -m bench``."""

@@ -1,0 +1,63 @@
+"""Tables on the screen and in results/, with the machine that they come from."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numba
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, Any]:
+    """Processor, threads and versions."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.exists() else ""
+    models = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "avx512": "avx512f" in text,
+        "threads": numba.config.NUMBA_NUM_THREADS,
+        "python": platform.python_version(),
+        **{
+            package: version(package)
+            for package in ("greyknn", "numpy", "numba", "scikit-learn", "scipy")
+        },
+    }
+
+
+def show(name: str, title: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows as a table and write them to ``results/<name>.json``."""
+    here = machine()
+    table = Table(title=title, caption=f"{here['processor']}, {here['threads']} threads")
+    columns = list(rows[0])
+    for column in columns:
+        table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
+    for row in rows:
+        table.add_row(*(_shown(row[column]) for column in columns))
+    Console(width=120).print(table)
+    RESULTS.mkdir(exist_ok=True)
+    saved = {"title": title, "machine": here, "rows": list(rows)}
+    (RESULTS / f"{name}.json").write_text(json.dumps(saved, indent=1) + "\n")
+
+
+def _shown(cell: Any) -> str:
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def seconds(work: Callable[[], Any], repeats: int = 3) -> float:
+    """The fastest of some runs."""
+    taken = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - begun)
+    return min(taken)

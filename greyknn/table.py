@@ -1,0 +1,259 @@
+"""Any table <-> a float64 matrix of numbers and category codes.
+
+`Schema.fit` learns what the columns are and codes them, `Schema.encode` codes new rows by the same
+levels, and `Schema.restore` writes fills into the gaps of the user's own table and nothing else.
+What a column is, `greyknn.columns` knows; how libraries store it, `greyknn.frames` and `.cells`.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greyknn.cells import Fill
+from greyknn.columns import (
+    NUMBERS,
+    Column,
+    check_family,
+    coded_cells,
+    codes_of,
+    fill_of,
+    learn,
+    levels_of,
+    survey,
+)
+from greyknn.frames import Table, open_labels, open_table
+
+__all__ = ["Coded", "Column", "Schema", "encode_labels"]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A coded table, shapes (n_rows, n_columns).
+
+    Attributes
+    ----------
+    values : float64
+        Numbers, and codes of categories; NaN where a distance cannot use the cell, that is in a
+        gap and where a category is not among the levels of fit.
+    gaps : bool
+        Cells to be filled. A category unknown to fit is no gap.
+    """
+
+    values: NDArray[np.float64]
+    gaps: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table as fit saw them, and the coding of further tables by them.
+
+    Attributes
+    ----------
+    columns : tuple of Column
+    named : bool
+        Whether fit saw a data frame, so that names of later frames must agree.
+    """
+
+    columns: tuple[Column, ...]
+    named: bool
+
+    @property
+    def names(self) -> tuple[Hashable, ...]:
+        """Names of the columns."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def categorical(self) -> NDArray[np.bool_]:
+        """Which columns hold categories, shape (n_columns,)."""
+        return np.array([column.categorical for column in self.columns], dtype=bool)
+
+    @classmethod
+    def fit(
+        cls,
+        X: Any,
+        *,
+        categorical_features: Any = "from_dtype",
+        keep_empty_features: bool = False,
+    ) -> tuple[Schema, Coded]:
+        """Learn the columns of a table and code it.
+
+        Parameters
+        ----------
+        X : data frame, array, or list of rows
+            Missing are None, NaN and NA, not empty strings.
+        categorical_features : "from_dtype", None, or array-like of names, positions or bools
+            Which columns of numbers are categories. Columns of anything else always are, but with
+            None they are refused.
+        keep_empty_features : bool
+            Keep a column without any observed value as it is, rather than refuse it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A table or a column that cannot be filled; the message names it and the way out.
+        """
+        table = open_table(X)
+        declared = _declared(categorical_features, table)
+        coded, columns = _blank(table), []
+        for j, cells in enumerate(table.cells):
+            seen = survey(cells, as_levels=bool(declared[j]))
+            if categorical_features is None and seen.family not in (None, NUMBERS):
+                raise ValueError(
+                    f"{cells.label} holds {seen.family}, and categorical_features=None allows "
+                    'numbers only: use "from_dtype", or make them numbers.'
+                )
+            column = learn(
+                table.names[j], cells, seen, declared=bool(declared[j]), keep=keep_empty_features
+            )
+            columns.append(column)
+            if not column.empty:
+                coded.values[:, j], coded.gaps[:, j] = coded_cells(column, seen)
+        return cls(tuple(columns), table.named), coded
+
+    def encode(self, X: Any) -> Coded:
+        """Code new rows by the levels of fit.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `fit`, and where columns differ from those of fit in number, name, order or type.
+        """
+        table = open_table(X)
+        self._check_columns(table)
+        coded = _blank(table)
+        for j, (column, cells) in enumerate(zip(self.columns, table.cells, strict=True)):
+            if column.empty:
+                continue
+            seen = survey(cells, as_levels=column.categorical)
+            check_family(column, cells, seen)
+            coded.values[:, j], coded.gaps[:, j] = coded_cells(column, seen)
+        return coded
+
+    def restore(self, X: Any, coded: Coded, filled: NDArray[np.float64]) -> Any:
+        """Return X with its gaps filled, in its own type; every other cell is left as it is.
+
+        Parameters
+        ----------
+        X : the table that `coded` was made of
+        coded : Coded
+        filled : float64, shape (n_rows, n_columns)
+            Numbers on the scale of X, codes for categories; read at `coded.gaps` only.
+
+        Raises
+        ------
+        ValueError
+            Where `filled` has no value for a gap, or a column's dtype cannot hold one.
+        """
+        table = open_table(X)
+        fills: dict[int, Fill] = {}
+        for j in np.flatnonzero(coded.gaps.any(axis=0)).tolist():
+            mask = coded.gaps[:, j]
+            if np.isnan(filled[mask, j]).any():
+                row = np.flatnonzero(mask & np.isnan(filled[:, j]))[0]
+                raise ValueError(f"{table.cells[j].label} has no fill for its gap in row {row}.")
+            fills[j] = fill_of(self.columns[j], table.cells[j], mask, filled[mask, j])
+        return table.fill(fills)
+
+    def _check_columns(self, table: Table) -> None:
+        names = self.names
+        if len(table.names) != len(names):
+            raise ValueError(
+                f"X has {len(table.names)} columns, but the table at fit had {len(names)}: "
+                f"{_listed(names)}."
+            )
+        if not (self.named and table.named) or table.names == names:
+            return
+        unknown = [name for name in table.names if name not in names]
+        missing = [name for name in names if name not in table.names]
+        if unknown or missing:
+            raise ValueError(
+                f"The columns of X are not those of fit: {_listed(unknown)} unknown to fit, "
+                f"{_listed(missing)} missing from X."
+            )
+        raise ValueError(
+            f"The columns of X come in another order than at fit: select {_listed(names)}."
+        )
+
+
+def encode_labels(y: Any, n_rows: int) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
+    """Code class labels.
+
+    Parameters
+    ----------
+    y : array-like or series, shape (n_rows,) or (n_rows, 1)
+        None, NaN and NA are rows without a label.
+    n_rows : int
+        Rows of the table that the labels belong to.
+
+    Returns
+    -------
+    codes : int64, shape (n_rows,)
+        Position in `classes`, -1 without a label.
+    classes : tuple
+        Observed labels: in the order of a category dtype, else sorted.
+
+    Raises
+    ------
+    ValueError
+        Where the number of labels is not `n_rows`, or y has several columns.
+    """
+    cells, length = open_labels(y)
+    if length != n_rows:
+        raise ValueError(f"y has {length} labels, but X has {n_rows} rows.")
+    seen = survey(cells, as_levels=True)
+    classes = levels_of(cells, seen)
+    return np.maximum(codes_of(seen, classes), -1), classes
+
+
+def _blank(table: Table) -> Coded:
+    shape = table.n_rows, len(table.names)
+    return Coded(np.full(shape, nan), np.zeros(shape, dtype=bool))
+
+
+def _declared(features: Any, table: Table) -> NDArray[np.bool_]:
+    """Resolve `categorical_features` to a mask, by scikit-learn's conventions."""
+    width = len(table.names)
+    declared = np.zeros(width, dtype=bool)
+    if features is None or (isinstance(features, str) and features == "from_dtype"):
+        return declared
+    if isinstance(features, str) or not isinstance(features, Iterable):
+        raise ValueError(
+            f'categorical_features is {features!r}; pass "from_dtype", None, or a list of column '
+            "names, positions or booleans."
+        )
+    chosen = list(features)
+    if chosen and all(isinstance(item, bool | np.bool_) for item in chosen):
+        if len(chosen) != width:
+            raise ValueError(
+                f"categorical_features is a mask of {len(chosen)} columns, but X has {width}."
+            )
+        return np.array(chosen, dtype=bool)
+    positions = {name: j for j, name in enumerate(table.names)} if table.named else {}
+    for item in chosen:
+        if isinstance(item, numbers.Integral):
+            if not 0 <= int(item) < width:
+                raise ValueError(
+                    f"categorical_features has position {item}, but X has columns 0 to {width - 1}."
+                )
+            declared[int(item)] = True
+        elif isinstance(item, Hashable) and item in positions:
+            declared[positions[item]] = True
+        else:
+            raise ValueError(
+                f"categorical_features has {item!r}, but X has "
+                + (f"the columns {_listed(table.names)}." if table.named else "no column names.")
+            )
+    return declared
+
+
+def _listed(names: Iterable[Hashable]) -> str:
+    """Names for a message, at most six of them."""
+    shown = [repr(name) for name in names]
+    return ", ".join(shown[:6] + [f"and {len(shown) - 6} more"] * (len(shown) > 6)) or "none"
