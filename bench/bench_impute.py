@@ -1,6 +1,6 @@
 """Whole imputations beside scikit-learn's KNNImputer, and the first call of a new process.
 
-    python -m bench.bench_impute
+python -m bench.bench_impute
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def beside_scikit_learn() -> None:
         scale = complete.std(axis=0)
         greyknn.impute(X[:100], y[:100])
         imputer = greyknn.GreyKNNImputer()
-        ours = seconds(lambda: imputer.fit_transform(X, y), 2)  # noqa: B023
+        ours = seconds(lambda: imputer.fit_transform(X, y), 2)
         peer = KNNImputer(n_neighbors=imputer.n_neighbors_, weights="distance")
-        theirs = seconds(lambda: peer.fit_transform(X), 1)  # noqa: B023
+        theirs = seconds(lambda: peer.fit_transform(X), 1)
 
         def error(filled: np.ndarray) -> float:
-            return float(np.sqrt((((filled - complete) / scale)[gaps] ** 2).mean()))  # noqa: B023
+            return float(np.sqrt((((filled - complete) / scale)[gaps] ** 2).mean()))
 
         rows.append(
             {

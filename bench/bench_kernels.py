@@ -1,16 +1,16 @@
 """The fused search, in pair-features per second, beside the same formula in numpy.
 
-    python -m bench.bench_kernels
+python -m bench.bench_kernels
 """
 
 from __future__ import annotations
 
 import numpy as np
-from greyknn_kernels import cpu
 
 from bench.report import seconds, show
 from greyknn import METHODS
 from greyknn.neighbors import Comparison, DonorTable, nearest
+from greyknn_kernels import cpu
 
 N_DONORS = 20_000
 N_QUERIES = 4_096
@@ -31,13 +31,19 @@ def main() -> None:
         donors = DonorTable(values, np.arange(N_DONORS), np.zeros(N_DONORS, np.int64))
         for metric in ("cgknn", "iknn"):
             comparison = Comparison(METHODS[metric], np.zeros(n_columns, bool), weights, cpu)
-            numpy_rate = N_NUMPY * N_DONORS * n_columns / seconds(
-                lambda: in_numpy(values, weights, METHODS[metric].metric), 1  # noqa: B023
+            numpy_rate = (
+                N_NUMPY
+                * N_DONORS
+                * n_columns
+                / seconds(
+                    lambda: in_numpy(values, weights, METHODS[metric].metric),
+                    1,
+                )
             )
             for k in (5, 10, 30):
 
                 def search() -> None:
-                    nearest(comparison, weights, k, donors, queries, own=own)  # noqa: B023
+                    nearest(comparison, weights, k, donors, queries, own=own)
 
                 search()
                 taken = seconds(search)

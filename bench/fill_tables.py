@@ -44,7 +44,10 @@ def fill_all(folder: Path) -> None:
 
             def fill() -> pd.DataFrame:
                 return greyknn.impute(
-                    table, y, method=method, categorical_features=facts["categorical"]  # noqa: B023
+                    table,
+                    y,
+                    method=method,
+                    categorical_features=facts["categorical"],
                 )
 
             filled = fill()

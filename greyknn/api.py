@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from greyknn.imputer import GreyKNNImputer
 from greyknn.methods import Method
 

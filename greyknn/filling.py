@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from greyknn_kernels import formula
 from numpy.typing import NDArray
 
 from greyknn.neighbors import Comparison, Neighbors, Ranking, rank_gaps
+from greyknn_kernels import formula
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -179,17 +179,13 @@ def fill_together(
         change = _squared_change(history[-1], history[-2], categorical[cells[1]])
         convergence.append(float(np.sqrt(change.sum() / max(len(change), 1))))
         converged = convergence[-1] <= stopping.tol
-        cycling = len(history) == 3 and bool(
-            (np.abs(history[-1] - history[-3]) <= SAME_FILL).all()
-        )
+        cycling = len(history) == 3 and bool((np.abs(history[-1] - history[-3]) <= SAME_FILL).all())
     rankings = [replace(ranking, queries=queries[ranking.queries]) for ranking in rankings]
     filled_together = Filled(table, tuple(convergence), converged, rankings)
     if not member.all():
         training = Training(values, table, donor_rows, centers(values, categorical))
         rest = np.flatnonzero(~member)
-        table[rest], _, others = fill_new(
-            comparison, n_neighbors, values[rest], training, stopping
-        )
+        table[rest], _, others = fill_new(comparison, n_neighbors, values[rest], training, stopping)
         rankings += [replace(ranking, queries=rest[ranking.queries]) for ranking in others]
     return filled_together
 

@@ -126,6 +126,12 @@ def open_table(X: Any) -> Table:
     return table
 
 
+def to_array(frame: Any) -> NDArray[Any]:
+    """Return a frame's cells as a numpy array."""
+    array: NDArray[Any] = nw.from_native(frame, eager_only=True).to_numpy()
+    return array
+
+
 def open_labels(y: Any) -> tuple[Cells, int]:
     """Open a column of class labels; return it with its length."""
     pyarrow = nw.dependencies.get_pyarrow()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import warnings
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from types import FrameType
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from greyknn import device as devices
 from greyknn.filling import Stopping
+from greyknn.frames import open_table
 from greyknn.methods import METHODS, Method
 from greyknn.model import Model, Settings
 from greyknn.progress import reporting
-from greyknn.frames import open_table
 from greyknn.table import Coded, Schema, encode_labels
 
 Floats = NDArray[np.float64]
@@ -130,7 +131,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     array([1.1, 2.1])
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "method": [StrOptions(set(METHODS)), Method],
         "n_neighbors": [Interval(Integral, 1, None, closed="left"), StrOptions({"cv", "masked"})],
         "metric_on": [StrOptions({"observed", "imputed"})],
@@ -224,7 +225,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         Returns
         -------
         table
-            As X, without gaps.
+            As X, without gaps. A frame comes back as an array if fit saw an array.
         """
         check_is_fitted(self)
         open_table(X)  # what is no table at all is refused before its columns are compared
@@ -372,7 +373,8 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
 
 def _warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line of the user's that called us, past scikit-learn's wrappers."""
-    level, frame = 1, sys._getframe()
+    level = 1
+    frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_globals["__name__"].partition(".")[0] in OURS:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)

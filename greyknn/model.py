@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from greyknn_kernels import formula
 from numpy.typing import NDArray
 
 from greyknn import device as devices
@@ -27,6 +26,7 @@ from greyknn.methods import Method
 from greyknn.neighbors import Comparison, Progress, silent
 from greyknn.relevance import class_weights, column_weights
 from greyknn.selection import Choice, choose_by_label, choose_by_masking
+from greyknn_kernels import formula
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal
 
 import numpy as np
-from greyknn_kernels import formula, packing
 from numpy.typing import NDArray
 
 from greyknn.methods import Method
+from greyknn_kernels import formula, packing
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,8 +53,8 @@ class Comparison:
     categorical: Bools
     weights: Floats
     kernels: ModuleType
-    metric_on: Literal["observed", "imputed"] = "observed"
-    donors: Literal["all", "observed"] = "all"
+    metric_on: str = "observed"
+    donors: str = "all"
     rho: float = 0.5
     progress: Progress = silent
 

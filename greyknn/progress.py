@@ -31,19 +31,21 @@ def reporting(verbose: int) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import Progress as Bars
 
-    bars = Bars(console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    bars = Bars(console=console, transient=console.is_terminal)
     tasks: dict[str, TaskID] = {}
     begun = time.monotonic()
 
     def report(step: str, done: int, total: int) -> None:
-        if not bars.live.is_started and time.monotonic() - begun < PATIENCE:
+        if not tasks and time.monotonic() - begun < PATIENCE:
             return
-        bars.start()
         if step not in tasks:
+            bars.start()
             tasks[step] = bars.add_task(step, total=total)
         bars.update(tasks[step], completed=done, total=total)
 
     try:
         yield report
     finally:
-        bars.stop()
+        if tasks:
+            bars.stop()

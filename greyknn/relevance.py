@@ -5,11 +5,11 @@ All information is in bits and comes from observed cells only, before anything i
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 from scipy.signal import oaconvolve
 
 from greyknn.methods import Method
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-EXACT_ROWS = 4096
+EXACT_ROWS = 2048
 """Up to this many rows window sums are exact; above, densities are binned."""
 
 BINS_PER_WINDOW = 16
@@ -70,9 +70,7 @@ def column_weights(
     return _normalized(information, others)
 
 
-def class_weights(
-    values: Floats, categorical: Bools, labels: Ints, kernels: ModuleType
-) -> Floats:
+def class_weights(values: Floats, categorical: Bools, labels: Ints, kernels: ModuleType) -> Floats:
     """Each column's share of the information about the class (equation 30)."""
     information = class_information(values, categorical, labels, kernels)
     return _normalized(information, np.ones(values.shape[1]))
@@ -138,7 +136,8 @@ def _normalized(information: Floats, allowed: Floats) -> Floats:
     """Rows that sum to 1; ``allowed`` in equal parts where there is no information."""
     information = np.where(information.sum(axis=-1, keepdims=True) > 0, information, allowed)
     total = information.sum(axis=-1, keepdims=True)
-    return np.divide(information, total, out=np.zeros_like(information), where=total > 0)
+    weights: Floats = np.divide(information, total, out=np.zeros_like(information), where=total > 0)
+    return weights
 
 
 def _entropy(counts: Floats | Ints) -> float:
@@ -190,17 +189,17 @@ def _binned_class_entropy(points: Floats, starts: Ints, window: float) -> float:
     taps = _window_taps(BINS_PER_WINDOW)
 
     def mass_and_density(start: int, stop: int) -> tuple[Floats, Floats]:
-        mass = np.bincount(
-            nodes[start:stop].ravel(), weights[start:stop].ravel(), minlength=n_bins
-        )
-        return mass, np.maximum(oaconvolve(mass, taps, mode="same"), 0.0)
+        part = slice(start, stop)
+        mass = np.bincount(nodes[part].ravel(), weights[part].ravel(), minlength=n_bins)
+        density: Floats = np.maximum(oaconvolve(mass, taps, mode="same"), 0.0)
+        return mass.astype(np.float64), density
 
     mass, total = mass_and_density(0, len(points))
     occupied = mass > 0
     entropy = np.zeros(np.count_nonzero(occupied))
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
-        density = mass_and_density(start, stop)[1]
-        share = np.minimum(density[occupied] / total[occupied], 1.0)
+    for start, stop in pairwise(starts):
+        within = mass_and_density(start, stop)[1]
+        share = np.minimum(within[occupied] / total[occupied], 1.0)
         entropy -= share * np.log2(share, out=np.zeros_like(share), where=share > 0)
     return float((mass[occupied] * entropy).sum() / len(points))
 
@@ -227,23 +226,19 @@ def _binned_joint_information(x: Floats, z: Floats, windows: tuple[float, float]
     axes = []
     for cells, window in zip((x, z), windows, strict=True):
         width = max(window / JOINT_BINS_PER_WINDOW, float(np.ptp(cells)) / (JOINT_BINS - 2))
-        weights, nodes, n_bins = _linear_bins(cells, width)
-        # Spreading a point over two bins, and reading between two, each add width**2 / 6.
-        spread = np.sqrt(max((window / width) ** 2 - 1.0 / 3.0, 0.05))
-        axes.append((weights, nodes, n_bins, spread))
-    (x_weights, x_nodes, x_bins, x_spread), (z_weights, z_nodes, z_bins, z_spread) = axes
-    cells = x_nodes[:, :, None] * z_bins + z_nodes[:, None, :]
-    shares = x_weights[:, :, None] * z_weights[:, None, :]
-    joint = np.bincount(cells.ravel(), shares.ravel(), minlength=x_bins * z_bins)
-    joint = joint.reshape(x_bins, z_bins)
-    smooth = {"mode": "constant", "truncate": REACH}
-    density = gaussian_filter1d(joint, x_spread, axis=0, **smooth)
-    density = gaussian_filter1d(density, z_spread, axis=1, **smooth)
-    x_density = gaussian_filter1d(joint.sum(axis=1), x_spread, **smooth)
-    z_density = gaussian_filter1d(joint.sum(axis=0), z_spread, **smooth)
-    i, j = np.nonzero(joint)
-    ratio = len(x) * density[i, j] / (x_density[i] * z_density[j])
-    return float((joint[i, j] * np.log2(ratio)).sum() / len(x))
+        axes.append((*_linear_bins(cells, width), _window_taps(window / width)))
+    (x_shares, x_nodes, x_bins, x_taps), (z_shares, z_nodes, z_bins, z_taps) = axes
+    shares = x_shares[:, :, None] * z_shares[:, None, :]
+    nodes = x_nodes[:, :, None] * z_bins + z_nodes[:, None, :]
+    mass = np.bincount(nodes.ravel(), shares.ravel(), minlength=x_bins * z_bins)
+    mass = mass.reshape(x_bins, z_bins)
+    density = oaconvolve(mass, np.outer(x_taps, z_taps), mode="same").ravel()
+    x_density = oaconvolve(mass.sum(axis=1), x_taps, mode="same")
+    z_density = oaconvolve(mass.sum(axis=0), z_taps, mode="same")
+    joint = (shares * density[nodes]).sum(axis=(1, 2))
+    product = (x_shares * x_density[x_nodes]).sum(axis=1)
+    product *= (z_shares * z_density[z_nodes]).sum(axis=1)
+    return float(np.log2(len(x) * joint / product).mean())
 
 
 def _linear_bins(cells: Floats, width: float) -> tuple[Floats, Ints, int]:
@@ -255,8 +250,12 @@ def _linear_bins(cells: Floats, width: float) -> tuple[Floats, Ints, int]:
     return np.column_stack([1.0 - share, share]), np.column_stack([node, node + 1]), n_bins
 
 
-def _window_taps(bins_per_window: int) -> Floats:
-    """A Gaussian window on the grid, without the spread that linear binning adds."""
-    reach = int(REACH * bins_per_window)
+def _window_taps(bins_per_window: float) -> Floats:
+    """A Gaussian window on the grid, without the spread that the grid itself adds.
+
+    Sharing a point between two nodes and reading between two nodes add a variance of 1/6 each.
+    """
+    reach = int(REACH * bins_per_window) + 1
     place = np.arange(-reach, reach + 1)
-    return np.exp(-0.5 * place**2 / (bins_per_window**2 - 1.0 / 3.0))
+    taps: Floats = np.exp(-0.5 * place**2 / max(bins_per_window**2 - 1.0 / 3.0, 0.05))
+    return taps

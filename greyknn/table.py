@@ -28,7 +28,7 @@ from greyknn.columns import (
     levels_of,
     survey,
 )
-from greyknn.frames import Table, open_labels, open_table
+from greyknn.frames import Table, open_labels, open_table, to_array
 
 __all__ = ["Coded", "Column", "Schema", "encode_labels"]
 
@@ -139,6 +139,9 @@ class Schema:
     def restore(self, X: Any, coded: Coded, filled: NDArray[np.float64]) -> Any:
         """Return X with its gaps filled, in its own type; every other cell is left as it is.
 
+        Only where fit saw no names, a frame comes back as an array: scikit-learn wants the
+        columns that come out to be those that `get_feature_names_out` tells.
+
         Parameters
         ----------
         X : the table that `coded` was made of
@@ -159,7 +162,8 @@ class Schema:
                 row = np.flatnonzero(mask & np.isnan(filled[:, j]))[0]
                 raise ValueError(f"{table.cells[j].label} has no fill for its gap in row {row}.")
             fills[j] = fill_of(self.columns[j], table.cells[j], mask, filled[mask, j])
-        return table.fill(fills)
+        out = table.fill(fills)
+        return out if self.named or not table.named else to_array(out)
 
     def _check_columns(self, table: Table) -> None:
         names = self.names

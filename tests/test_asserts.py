@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from asserts import assert_fills_close, assert_observed_kept, assert_same_neighbours
 
 

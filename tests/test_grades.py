@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import naive
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import Case, cases
 
+import naive
 from greyknn import grey_relational_coefficients, grey_relational_grades
+from strategies import Case, cases
 
 
 def test_by_hand() -> None:
@@ -57,9 +57,7 @@ def test_partition_compares_within_classes() -> None:
     same = (y[:, None] == y) & ~np.eye(9, dtype=bool)
     assert (np.isnan(grades) == ~same).all()
     scale = X / np.ptp(X, axis=0)
-    reference = naive.grey_coefficients(
-        scale[0].tolist(), scale[1:3].tolist(), [False, False], 0.5
-    )
+    reference = naive.grey_coefficients(scale[0].tolist(), scale[1:3].tolist(), [False, False], 0.5)
     np.testing.assert_allclose(
         grades[0, 1:3], [naive.grey_grade(row, [0.5, 0.5]) for row in reference]
     )

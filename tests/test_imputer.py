@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from asserts import assert_observed_kept
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -20,10 +19,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from strategies import Case, cases
 
 import greyknn
+from asserts import assert_observed_kept
 from greyknn import METHODS, GreyKNNImputer
+from strategies import Case, cases
 
 
 def holey(
@@ -96,9 +96,7 @@ def test_a_pickled_imputer_fills_the_same() -> None:
 
 
 def test_explained_values_are_the_user_s_own() -> None:
-    table = pd.DataFrame(
-        {"size": [1.0, 1.1, 5.0, None, 5.1], "kind": ["a", "a", "b", "b", None]}
-    )
+    table = pd.DataFrame({"size": [1.0, 1.1, 5.0, None, 5.1], "kind": ["a", "a", "b", "b", None]})
     imputer = GreyKNNImputer("iknn", n_neighbors=2).fit(table)
     by_name = imputer.explain(4, "kind")
     assert by_name == imputer.explain(4, 1)
@@ -276,6 +274,15 @@ def test_not_fitted() -> None:
         GreyKNNImputer().explain(0, 0)
 
 
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_a_frame_comes_back_as_an_array_if_fit_saw_one() -> None:
+    X, y = holey()
+    imputer = GreyKNNImputer().fit(X, y)
+    out = imputer.transform(pd.DataFrame(X))
+    assert type(out) is np.ndarray
+    assert (out == imputer.transform(X)).all()
+
+
 def test_empty_columns() -> None:
     X, y = holey()
     X[:, 2] = np.nan
@@ -353,7 +360,7 @@ def test_a_class_of_one_row_takes_the_global_mean() -> None:
     X, y = holey(rate=0.0)
     y[5] = 9
     X[5, 1] = np.nan
-    with pytest.warns(UserWarning, match=r"more than the 0 other rows of class np.int64\(9\)|class 9"):
+    with pytest.warns(UserWarning, match="more than the 0 other rows of class .*9"):
         out = greyknn.impute(X, y, n_neighbors=3)
     assert out[5, 1] == pytest.approx(np.nanmean(X[:, 1]))
 
@@ -442,10 +449,10 @@ def test_shuffled_labels_score_at_chance_in_a_pipeline() -> None:
         shuffled = rng.permutation(y)
         pipeline = make_pipeline(GreyKNNImputer(n_neighbors=10), KNeighborsClassifier())
         scores.append(cross_val_score(pipeline, X, shuffled).mean())
-        filled = greyknn.impute(X, shuffled, n_neighbors=10, metric_on="imputed", max_iter=200)
+        filled = greyknn.impute(X, shuffled, n_neighbors=10, metric_on="imputed", tol=0.02)
         leaky.append(cross_val_score(KNeighborsClassifier(), filled, shuffled).mean())
     assert np.mean(scores) < 0.40
-    assert np.mean(leaky) > 0.45  # what the honest figure must not be
+    assert np.mean(leaky) > np.mean(scores) + 0.05  # this test can see a leak
 
 
 def test_grid_search() -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import naive
 import numpy as np
 import pytest
-from asserts import assert_same_neighbours
-from greyknn_kernels import cpu, formula, packing
-from greyknn_kernels.formula import GREY, HEOM
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+import naive
+from asserts import assert_same_neighbours
+from greyknn_kernels import cpu, formula, packing
+from greyknn_kernels.formula import GREY, HEOM
 
 METRICS = [GREY, HEOM]
 
@@ -136,9 +137,7 @@ def test_search_equals_brute_force(
                     reference
                 )
         return
-    compare(
-        metric, rng, (n_donors, n_columns), 12, k, gap=gap, ties=ties, extremes=extremes
-    )
+    compare(metric, rng, (n_donors, n_columns), 12, k, gap=gap, ties=ties, extremes=extremes)
 
 
 @pytest.mark.jit

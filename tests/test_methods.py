@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-import naive
 import numpy as np
 import pytest
-from asserts import assert_fills_close, assert_observed_kept
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
-from strategies import Case, cases, plain
 
 import greyknn
+import naive
+from asserts import assert_fills_close, assert_observed_kept
 from greyknn import METHODS, GreyKNNImputer, Method
 from greyknn.selection import masked_folds, stratified_folds
+from strategies import Case, cases, plain
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:n_neighbors=", "ignore:Filling stopped", "ignore:.*rows did not settle"
@@ -129,9 +129,12 @@ def test_k_by_the_label(method: str, case: Case, metric_on: str) -> None:
     imputer, _ = fitted(case, method, n_neighbors="cv", metric_on=metric_on, max_iter=1)
     known = [label for label in case.y or [] if label is not None]
     if len(set(known)) < 2:
-        assert imputer.n_neighbors_ == fitted(
-            case, method, n_neighbors="masked", metric_on=metric_on, max_iter=1
-        )[0].n_neighbors_
+        assert (
+            imputer.n_neighbors_
+            == fitted(case, method, n_neighbors="masked", metric_on=metric_on, max_iter=1)[
+                0
+            ].n_neighbors_
+        )
         return
     codes = np.unique(known, return_inverse=True)[1]
     folds: list[int | None] = [None] * len(case.X)
@@ -200,7 +203,7 @@ def test_explained_donors_add_up_to_the_fill(case: Case, method: str, k: int) ->
         assert [d.distance for d in donors] == sorted(d.distance for d in donors)
         assert all(donor.observed == ~np.isnan(case.X[donor.row, column]) for donor in donors)
         if case.categorical[column]:
-            votes = {level: 0.0 for level in {donor.value for donor in donors}}
+            votes = dict.fromkeys({donor.value for donor in donors}, 0.0)
             for donor in donors:
                 votes[donor.value] += donor.weight
             assert votes[filled[row, column]] == pytest.approx(max(votes.values()))

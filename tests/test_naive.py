@@ -3,10 +3,11 @@
 import math
 import random
 
-import naive
 import pytest
-from naive import METHODS, Cell
 from sklearn.datasets import load_iris  # type: ignore[import-untyped]
+
+import naive
+from naive import METHODS, Cell
 
 NUMBERS2 = [False, False]
 
@@ -57,7 +58,7 @@ def test_information_uses_labelled_rows_with_the_value() -> None:
 
 
 def test_parzen_information_of_two_points() -> None:
-    """n = 2: h = 1/ln 2, s^2 = 1/2, so phi(1)/phi(0) = exp(-(ln 2)^2) = a = 0.618503.
+    """N = 2: h = 1/ln 2, s^2 = 1/2, so phi(1)/phi(0) = exp(-(ln 2)^2) = a = 0.618503.
 
     Each point has posterior 1/(1+a) = 0.617855 for its own class: H(Y|X) = 0.959543.
     Between features the ratio of densities is 2 (1 + a^2) / (1 + a)^2 = 1.055559.
@@ -153,7 +154,7 @@ def test_the_grade_is_not_symmetric() -> None:
 
 
 def test_rho() -> None:
-    """rho = 1: (0.1 + 0.8) / (0.2 + 0.8)."""
+    """Rho = 1: (0.1 + 0.8) / (0.2 + 0.8)."""
     found = naive.grey_coefficients(THREE[0], THREE[1:], NUMBERS2, 1.0)
     assert found[0] == pytest.approx([0.9, 1.0])
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import naive
 import numpy as np
 import pytest
-from greyknn_kernels import cpu
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.datasets import load_iris
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
+import naive
 from greyknn import METHODS, relevance
+from greyknn_kernels import cpu
 
 Floats = NDArray[np.float64]
 
@@ -61,9 +61,7 @@ def test_information_between_columns(seed: int, n: int, kinds: list[bool]) -> No
     for i in range(len(kinds)):
         for j in range(len(kinds)):
             reference = (
-                0.0
-                if i == j
-                else naive.feature_information(plain[i], plain[j], kinds[i], kinds[j])
+                0.0 if i == j else naive.feature_information(plain[i], plain[j], kinds[i], kinds[j])
             )
             assert ours[i, j] == pytest.approx(reference, rel=1e-9, abs=1e-11)
 
@@ -82,9 +80,8 @@ def test_binned_class_information_agrees_with_exact_sums(
 ) -> None:
     rng = np.random.default_rng(5)
     x = DISTRIBUTIONS[distribution](rng, 3000)
-    y = np.searchsorted(
-        np.quantile(x, np.arange(1, n_classes) / n_classes), x + 0.3 * x.std() * rng.normal(size=3000)
-    )
+    noisy = x + 0.3 * x.std() * rng.normal(size=3000)
+    y = np.searchsorted(np.quantile(x, np.arange(1, n_classes) / n_classes), noisy)
     exact, binned = exact_and_binned(monkeypatch, x[:, None], y)
     assert exact[0] > 0.01
     assert abs(exact[0] - binned[0]) < 1e-3

@@ -26,9 +26,7 @@ WINDOW_TILE = 64
 
 def _compile(**options: Any) -> Callable[[Function], Function]:
     # error_model="numpy": Python's test for a zero divisor keeps the compiler from vectorising.
-    return cast(
-        "Callable[[Function], Function]", numba.njit(error_model="numpy", **options)
-    )
+    return cast("Callable[[Function], Function]", numba.njit(error_model="numpy", **options))
 
 
 _leaf = _compile(inline="always")
