@@ -87,8 +87,6 @@ def starting_fill(values: Floats, categorical: Bools, groups: Ints) -> Floats:
     everywhere = centers(values, categorical)
     order = np.argsort(groups, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-        if len(rows) == 0:
-            continue
         center = everywhere
         if groups[rows[0]] >= 0:
             within = centers(values[rows], categorical)

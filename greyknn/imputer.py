@@ -346,12 +346,13 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         if empty:
             _warn(f"Columns without any observed value stay empty: {', '.join(empty)}.")
         small = model.crowded_out()
-        if small is not None and model.choice is None:
+        if small is not None and (small[1] == 0 or model.choice is None):
             group, others = small
             where = f"of class {classes[group]!r}" if len(classes) > 1 else "there are"
             _warn(
-                f"n_neighbors={self.n_neighbors} is more than the {others} other rows {where}; "
-                "where there are fewer donors, all of them are used."
+                f"n_neighbors={self.n_neighbors_} is more than the {others} other rows {where}; "
+                "where there are fewer donors all of them are used, and without any a gap keeps "
+                "the mean or mode of its class or of the table."
             )
         if not self.converged_:
             how = "in a cycle" if self.n_iter_ < self.max_iter else f"at max_iter={self.max_iter}"

@@ -70,7 +70,6 @@ def choose_by_label(
         scored[random_state.permutation(len(rows))[MOST_SCORED:]] = False
     most = min(MOST_NEIGHBORS, len(rows) - int(np.bincount(folds).max()))
     no_groups = np.zeros(len(values), dtype=np.int64)
-    n_classes = int(labels.max()) + 1
     wrong = np.zeros(most)
     total = 0
     for fold in range(FOLDS):
@@ -81,10 +80,14 @@ def choose_by_label(
         found = nearest(comparison, weights, most, donors, values[queries])
         known = found.counts > 0
         truth = labels[queries[known]]
-        votes = np.zeros((len(truth), n_classes), dtype=np.int64)
+        voted = labels[found.rows[known]]
+        votes = np.zeros(voted.shape, dtype=np.int64)
         for k in range(most):
-            votes[np.arange(len(truth)), labels[found.rows[known, k]]] += 1
-            wrong[k] += np.count_nonzero(votes.argmax(axis=1) != truth)
+            votes += voted == voted[:, [k]]
+            first = votes[:, : k + 1]
+            won = first == first.max(axis=1, keepdims=True)
+            winner = np.where(won, voted[:, : k + 1], len(labels)).min(axis=1)
+            wrong[k] += np.count_nonzero(winner != truth)
         total += len(truth)
     return _smallest(wrong / max(total, 1), "label")
 

@@ -418,6 +418,7 @@ def test_units_do_not_matter(method: str) -> None:
     )
 
 
+@pytest.mark.jit
 def test_weights_find_the_informative_columns() -> None:
     from bench.paper_tables import VARIANTS, error, four_cubes
 

@@ -11,10 +11,13 @@ from sklearn.datasets import load_iris
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
 import naive
+from conftest import COMPILED
 from greyknn import METHODS, relevance
 from greyknn_kernels import cpu
 
 Floats = NDArray[np.float64]
+
+ROWS = 3000 if COMPILED else 150
 
 DISTRIBUTIONS = {
     "normal": lambda rng, n: rng.normal(size=n),
@@ -72,31 +75,29 @@ def test_iris_is_as_published() -> None:
     assert bits == pytest.approx([0.681, 0.386, 1.264, 1.343], abs=1e-3)
 
 
-@pytest.mark.jit
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("n_classes", [2, 7])
 def test_binned_class_information_agrees_with_exact_sums(
     distribution: str, n_classes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(5)
-    x = DISTRIBUTIONS[distribution](rng, 3000)
-    noisy = x + 0.3 * x.std() * rng.normal(size=3000)
+    x = DISTRIBUTIONS[distribution](rng, ROWS)
+    noisy = x + 0.3 * x.std() * rng.normal(size=ROWS)
     y = np.searchsorted(np.quantile(x, np.arange(1, n_classes) / n_classes), noisy)
     exact, binned = exact_and_binned(monkeypatch, x[:, None], y)
     assert exact[0] > 0.01
     assert abs(exact[0] - binned[0]) < 1e-3
 
 
-@pytest.mark.jit
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_binned_joint_information_agrees_with_exact_sums(
     distribution: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(6)
-    x = DISTRIBUTIONS[distribution](rng, 3000)
-    z = x + 0.5 * x.std() * rng.normal(size=3000)
+    x = DISTRIBUTIONS[distribution](rng, ROWS)
+    z = x + 0.5 * x.std() * rng.normal(size=ROWS)
     answers = []
-    for exact_rows in (3000, 10):
+    for exact_rows in (ROWS, 10):
         monkeypatch.setattr(relevance, "EXACT_ROWS", exact_rows)
         answers.append(
             relevance.feature_information(np.column_stack([x, z]), np.zeros(2, bool), cpu)[0, 1]
