@@ -22,7 +22,7 @@ from greyknn.frames import open_table
 from greyknn.methods import METHODS, Method
 from greyknn.model import Model, Settings
 from greyknn.progress import reporting
-from greyknn.table import Coded, Schema, encode_labels
+from greyknn.table import Coded, Column, Schema, encode_labels
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -276,16 +276,13 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         rows, distances, shares = self._model.donors(row, int(kept[0]))
         given = self._model.unscaled(self._model.training.filled[rows])[:, kept[0]]
         observed = ~np.isnan(values[rows, kept[0]])
-        levels = self._schema.columns[self._kept[kept[0]]].levels
+        column_is = self._schema.columns[self._kept[kept[0]]]
         return [
-            Donor(
-                int(donor), float(distance), float(share),
-                levels[int(value)] if levels else float(value), bool(seen),
-            )
+            Donor(int(donor), float(distance), float(share), _told(column_is, value, seen), seen)
             for donor, distance, share, value, seen in zip(
-                rows, distances, shares, given, observed, strict=True
+                rows, distances, shares, given, observed.tolist(), strict=True
             )
-        ]  # fmt: skip
+        ]
 
     def _fit(self, X: Any, y: Any) -> Coded:
         method = METHODS[self.method] if isinstance(self.method, str) else self.method
@@ -370,6 +367,13 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _told(column: Column, value: float, observed: bool) -> Any:
+    """A coded value as the user knows it; what was filled with a mean need not be whole."""
+    if column.categorical:
+        return column.levels[int(value)]
+    return round(value) if column.integer and observed else float(value)
 
 
 def _warn(message: str, category: type[Warning] = UserWarning) -> None:
