@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # numba does not see changes in files that a kernel imports: a cache for each state of the sources.
-SOURCES := $(wildcard kernels/greyknn_kernels/*.py)
+SOURCES := $(wildcard kernels/greyknn_kernels/*.py kernels/greyknn_kernels/*/*.py)
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba-$(shell cat $(SOURCES) | cksum | cut -d' ' -f1)
 
 .PHONY: help demo test test-jit test-python lint bench clean

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from greyknn.api import impute
+    from greyknn.explanation import Donor
     from greyknn.grades import grey_relational_coefficients, grey_relational_grades
-    from greyknn.imputer import Donor, GreyKNNImputer
+    from greyknn.imputer import GreyKNNImputer
     from greyknn.methods import METHODS, Method
 
 __version__ = "0.1.0"
@@ -29,7 +30,7 @@ _HOMES = {
     "impute": "api",
     "grey_relational_coefficients": "grades",
     "grey_relational_grades": "grades",
-    "Donor": "imputer",
+    "Donor": "explanation",
     "GreyKNNImputer": "imputer",
     "METHODS": "methods",
     "Method": "methods",

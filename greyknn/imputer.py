@@ -6,7 +6,7 @@ import sys
 import warnings
 from numbers import Integral, Real
 from types import FrameType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,42 +17,19 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from greyknn import device as devices
+from greyknn.explanation import Donor, explained
 from greyknn.filling import Stopping
 from greyknn.frames import open_table
 from greyknn.methods import METHODS, Method
 from greyknn.model import Model, Settings
 from greyknn.progress import reporting
-from greyknn.table import Coded, Column, Schema, encode_labels
+from greyknn.table import Coded, Schema, encode_labels
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 OURS = {"greyknn", "sklearn"}
 """Packages whose lines a warning should not point to."""
-
-
-class Donor(NamedTuple):
-    """One neighbour behind a filled cell.
-
-    Parameters
-    ----------
-    row : int
-        Position in the table that was fitted, from 0.
-    distance : float
-        1 - grey relational grade, or the HEOM distance.
-    weight : float
-        Share of the mean or of the votes; the donors of a cell sum to 1.
-    value : object
-        What the donor gave.
-    observed : bool
-        Whether the donor's value was observed, or itself filled.
-    """
-
-    row: int
-    distance: float
-    weight: float
-    value: Any
-    observed: bool
 
 
 class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -263,26 +240,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             If there is no such column, or the cell was not filled in ``fit``.
         """
         check_is_fitted(self)
-        names = [c.name for c in self._schema.columns]
-        if column in names:
-            column = names.index(column)
-        kept = np.flatnonzero(self._kept == column)
-        values = self._model.training.values
-        if len(kept) == 0 or not 0 <= row < len(values) or not np.isnan(values[row, kept[0]]):
-            raise KeyError(
-                f"No cell was filled in row {row}, column {column!r}: there is no such cell, or it "
-                "was observed. Rows are positions in the table that was fitted, from 0."
-            )
-        rows, distances, shares = self._model.donors(row, int(kept[0]))
-        given = self._model.unscaled(self._model.training.filled[rows])[:, kept[0]]
-        observed = ~np.isnan(values[rows, kept[0]])
-        column_is = self._schema.columns[self._kept[kept[0]]]
-        return [
-            Donor(int(donor), float(distance), float(share), _told(column_is, value, seen), seen)
-            for donor, distance, share, value, seen in zip(
-                rows, distances, shares, given, observed.tolist(), strict=True
-            )
-        ]
+        return explained(self._model, self._schema, self._kept, row, column)
 
     def _fit(self, X: Any, y: Any) -> Coded:
         method = METHODS[self.method] if isinstance(self.method, str) else self.method
@@ -367,13 +325,6 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _told(column: Column, value: float, observed: bool) -> Any:
-    """A coded value as the user knows it; what was filled with a mean need not be whole."""
-    if column.categorical:
-        return column.levels[int(value)]
-    return round(value) if column.integer and observed else float(value)
 
 
 def _warn(message: str, category: type[Warning] = UserWarning) -> None:

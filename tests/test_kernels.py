@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import naive
 from asserts import assert_same_neighbours
 from greyknn_kernels import cpu, formula, packing
+from greyknn_kernels.cpu import search as search_loops
 from greyknn_kernels.formula import GREY, HEOM
 
 METRICS = [GREY, HEOM]
@@ -231,7 +232,7 @@ def test_single_precision_stays_within_its_bound(
     )  # fmt: skip
     used = slice(0, n_chains * packing.CHAIN)
     scores = np.empty(packing.BLOCK, dtype=np.float32)
-    cpu._score_block(
+    search_loops._score_block(
         metric, cells[used], cell_weights[used], offsets[used], columns[used],
         packing.pack_donors(donors)[0], scores,
     )  # fmt: skip

@@ -1,18 +1,16 @@
-"""The loops on the processor: leaves of ``formula.py`` bound with numba, parallel over rows."""
+"""The nearest donors of every row, and each row's extreme differences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numba
 import numpy as np
 
 from greyknn_kernels import formula, packing
-from greyknn_kernels.formula import GREY, HEOM
+from greyknn_kernels.cpu.binding import fast, fast_leaf, inner, leaf, loop
+from greyknn_kernels.formula import HEOM
 from greyknn_kernels.packing import BLOCK, CHAIN
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 TILE = 32
 """Queries that walk over one block of donors while it is in the first-level cache."""
@@ -20,31 +18,13 @@ TILE = 32
 GROUP = 16
 """Neighbouring donors whose best score is tested before any of them is looked at."""
 
-WINDOW_TILE = 64
-"""Points whose window sums are accumulated side by side."""
+_search_term = fast_leaf(formula.search_term)
+_dissimilarity = leaf(formula.dissimilarity)
+_insert = inner(formula.insert)
+_pack_query = inner(packing.pack_query)
 
 
-def _compile(**options: Any) -> Callable[[Function], Function]:
-    # error_model="numpy": Python's test for a zero divisor keeps the compiler from vectorising.
-    return cast("Callable[[Function], Function]", numba.njit(error_model="numpy", **options))
-
-
-_leaf = _compile(inline="always")
-_inner = _compile()
-_loop = _compile(parallel=True, cache=True)
-
-# fastmath only where it is a filter with a proven bound (pack_query): it may reorder additions
-# and replace a division by an estimate and a Newton step.
-_search_term = _compile(inline="always", fastmath=True)(formula.search_term)
-_dissimilarity = _leaf(formula.dissimilarity)
-_insert = _inner(formula.insert)
-_mean_weight = _leaf(formula.mean_weight)
-_vote_weight = _leaf(formula.vote_weight)
-_gaussian = _leaf(formula.gaussian)
-_pack_query = _inner(packing.pack_query)
-
-
-@_compile(fastmath=True)
+@fast
 def _score_block(
     metric: int, cells: Any, weights: Any, offsets: Any, columns: Any, block: Any, scores: Any
 ) -> None:
@@ -71,7 +51,7 @@ def _score_block(
             scores[donor] += numerator / (d01 * d23)
 
 
-@_compile(fastmath=True)
+@fast
 def _largest(scores: Any) -> Any:
     largest = scores[0]
     for donor in range(BLOCK):
@@ -79,7 +59,7 @@ def _largest(scores: Any) -> Any:
     return largest
 
 
-@_compile(fastmath=True)
+@fast
 def _largest_of_group(scores: Any, start: int) -> Any:
     group = scores[start : start + GROUP]
     largest = group[0]
@@ -88,7 +68,7 @@ def _largest_of_group(scores: Any, start: int) -> Any:
     return largest
 
 
-@_inner
+@inner
 def _total_distance(
     metric: int, query: Any, donor: Any, categorical: Any, weights: Any, smallest: Any, offset: Any
 ) -> Any:
@@ -101,7 +81,7 @@ def _total_distance(
     return total
 
 
-@_inner
+@inner
 def _search_tile(
     metric: int, start: int, queries: Any, own: Any, first: Any, last: Any, donors: Any,
     blocks: Any, categorical: Any, weights: Any, smallest: Any, offset: Any, distances: Any,
@@ -180,7 +160,7 @@ def _search_tile(
                 distances[row, neighbor] = np.sqrt(distances[row, neighbor])
 
 
-@_loop
+@loop
 def nearest(
     metric: int, queries: Any, own: Any, first: Any, last: Any, donors: Any, blocks: Any,
     categorical: Any, weights: Any, smallest: Any, offset: Any, distances: Any, positions: Any,
@@ -225,7 +205,7 @@ def nearest(
         )  # fmt: skip
 
 
-@_inner
+@inner
 def _lower_bound(column: Any, low: int, high: int, cell: Any) -> int:
     """First position in the ascending ``column[low:high]`` that is not below ``cell``."""
     while low < high:
@@ -237,7 +217,7 @@ def _lower_bound(column: Any, low: int, high: int, cell: Any) -> int:
     return low
 
 
-@_loop
+@loop
 def extremes(
     queries: Any, own: Any, first: Any, last: Any, columns: Any, observed: Any, smallest: Any,
     largest: Any,
@@ -275,154 +255,3 @@ def extremes(
                 low = min(low, column[above] - cell)
         smallest[row] = low if low < np.inf else 0.0
         largest[row] = high
-
-
-@_loop
-def fill(
-    average: int, n_neighbors: int, lists: Any, columns: Any, categorical: Any, table: Any,
-    positions: Any, distances: Any, counts: Any, filled: Any,
-) -> None:  # fmt: skip
-    """Weighted mean or vote of each missing cell's neighbours (equations 11 to 14 and 36).
-
-    Parameters
-    ----------
-    average : int
-        ``formula.PLAIN`` or ``formula.WEIGHTED``.
-    n_neighbors : int
-        How many of the listed neighbours to use, at most.
-    lists, columns : array of shape (n_cells,), int64
-        Each cell's list of neighbours and its column.
-    categorical : array of shape (n_columns,), bool
-    table : array of shape (n_rows, n_columns), float64
-        The donors' values of the iteration before; complete.
-    positions, distances, counts : as in ``nearest``, ``positions`` being rows of ``table``
-    filled : array of shape (n_cells,), float64
-        Written where the cell has neighbours. Of equal votes the smallest code wins.
-    """
-    for cell in numba.prange(len(lists)):
-        number = lists[cell]
-        column = columns[cell]
-        count = min(counts[number], n_neighbors)
-        if count == 0:
-            continue
-        near = distances[number]
-        rows = positions[number]
-        if categorical[column]:
-            best = -1.0
-            for candidate in range(count):
-                code = table[rows[candidate], column]
-                votes = 0.0
-                for voter in range(count):
-                    if table[rows[voter], column] == code:
-                        votes += _vote_weight(average, near[0], near[count - 1], near[voter])
-                if votes > best or (votes == best and code < filled[cell]):
-                    best = votes
-                    filled[cell] = code
-        else:
-            total = 0.0
-            weights = 0.0
-            for neighbor in range(count):
-                weight = _mean_weight(average, near[0], near[neighbor])
-                weights += weight
-                total += weight * table[rows[neighbor], column]
-            filled[cell] = total / weights
-
-
-@_loop
-def class_entropies(points: Any, starts: Any, scale: float, entropies: Any) -> None:
-    """Uncertainty of the class at each point, by Parzen windows (equations 26 to 29).
-
-    Parameters
-    ----------
-    points : array of shape (n,), float64
-        One column's observed numbers, sorted by class.
-    starts : array of shape (n_classes + 1,), int64
-        Class ``c`` is ``points[starts[c]:starts[c + 1]]``.
-    scale : float
-        ``1 / (h * s)``, the inverse standard deviation of a window.
-    entropies : array of shape (n,), float64
-        Written: ``-sum_c P(c|x_j) log2 P(c|x_j)``, bits.
-    """
-    n_classes = len(starts) - 1
-    n_tiles = (len(points) + WINDOW_TILE - 1) // WINDOW_TILE
-    for tile in numba.prange(n_tiles):
-        start = tile * WINDOW_TILE
-        size = min(WINDOW_TILE, len(points) - start)
-        sums = np.zeros((n_classes, WINDOW_TILE))
-        centers = np.zeros(WINDOW_TILE)
-        centers[:size] = points[start : start + size]
-        for label in range(n_classes):
-            for neighbor in range(starts[label], starts[label + 1]):
-                point = points[neighbor]
-                for member in range(WINDOW_TILE):
-                    sums[label, member] += _gaussian((centers[member] - point) * scale)
-        for member in range(size):
-            total = 0.0
-            for label in range(n_classes):
-                total += sums[label, member]
-            entropy = 0.0
-            for label in range(n_classes):
-                share = sums[label, member] / total
-                if share > 0.0:
-                    entropy -= share * np.log2(share)
-            entropies[start + member] = entropy
-
-
-@_loop
-def joint_information(x: Any, z: Any, x_scale: float, z_scale: float, information: Any) -> None:
-    """``log2(p(x, z) / (p(x) p(z)))`` at each point, by Parzen windows (equation 22).
-
-    Parameters
-    ----------
-    x, z : array of shape (n,), float64
-        Two columns' numbers in the rows where both are observed.
-    x_scale, z_scale : float
-        Inverse standard deviations of the windows.
-    information : array of shape (n,), float64
-        Written, bits.
-    """
-    n_points = len(x)
-    n_tiles = (n_points + WINDOW_TILE - 1) // WINDOW_TILE
-    for tile in numba.prange(n_tiles):
-        start = tile * WINDOW_TILE
-        size = min(WINDOW_TILE, n_points - start)
-        x_centers = np.zeros(WINDOW_TILE)
-        z_centers = np.zeros(WINDOW_TILE)
-        x_centers[:size] = x[start : start + size]
-        z_centers[:size] = z[start : start + size]
-        x_sums = np.zeros(WINDOW_TILE)
-        z_sums = np.zeros(WINDOW_TILE)
-        sums = np.zeros(WINDOW_TILE)
-        for neighbor in range(n_points):
-            x_point = x[neighbor]
-            z_point = z[neighbor]
-            for member in range(WINDOW_TILE):
-                x_window = _gaussian((x_centers[member] - x_point) * x_scale)
-                z_window = _gaussian((z_centers[member] - z_point) * z_scale)
-                x_sums[member] += x_window
-                z_sums[member] += z_window
-                sums[member] += x_window * z_window
-        for member in range(size):
-            ratio = n_points * sums[member] / (x_sums[member] * z_sums[member])
-            information[start + member] = np.log2(ratio)
-
-
-@_loop
-def coefficients(
-    queries: Any, donors: Any, categorical: Any, smallest: Any, offset: Any, grades: Any
-) -> None:
-    """Every grey relational coefficient, for small tables (equation 32).
-
-    Parameters
-    ----------
-    queries, donors, categorical, smallest, offset : as in ``nearest``
-    grades : array of shape (n_queries, n_donors, n_columns), float64
-        Written.
-    """
-    for row in numba.prange(len(queries)):
-        for donor in range(len(donors)):
-            for column in range(queries.shape[1]):
-                grades[row, donor, column] = 1.0 - _dissimilarity(
-                    GREY, queries[row, column], donors[donor, column], categorical[column],
-                    smallest[row], offset[row],
-                )  # fmt: skip

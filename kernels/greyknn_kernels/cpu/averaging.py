@@ -1,0 +1,64 @@
+"""What neighbours say together about a missing cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+
+from greyknn_kernels import formula
+from greyknn_kernels.cpu.binding import leaf, loop
+
+_mean_weight = leaf(formula.mean_weight)
+_vote_weight = leaf(formula.vote_weight)
+
+
+@loop
+def fill(
+    average: int, n_neighbors: int, lists: Any, columns: Any, categorical: Any, table: Any,
+    positions: Any, distances: Any, counts: Any, filled: Any,
+) -> None:  # fmt: skip
+    """Weighted mean or vote of each missing cell's neighbours (equations 11 to 14 and 36).
+
+    Parameters
+    ----------
+    average : int
+        ``formula.PLAIN`` or ``formula.WEIGHTED``.
+    n_neighbors : int
+        How many of the listed neighbours to use, at most.
+    lists, columns : array of shape (n_cells,), int64
+        Each cell's list of neighbours and its column.
+    categorical : array of shape (n_columns,), bool
+    table : array of shape (n_rows, n_columns), float64
+        The donors' values of the iteration before; complete.
+    positions, distances, counts : as in ``nearest``, ``positions`` being rows of ``table``
+    filled : array of shape (n_cells,), float64
+        Written where the cell has neighbours. Of equal votes the smallest code wins.
+    """
+    for cell in numba.prange(len(lists)):
+        number = lists[cell]
+        column = columns[cell]
+        count = min(counts[number], n_neighbors)
+        if count == 0:
+            continue
+        near = distances[number]
+        rows = positions[number]
+        if categorical[column]:
+            best = -1.0
+            for candidate in range(count):
+                code = table[rows[candidate], column]
+                votes = 0.0
+                for voter in range(count):
+                    if table[rows[voter], column] == code:
+                        votes += _vote_weight(average, near[0], near[count - 1], near[voter])
+                if votes > best or (votes == best and code < filled[cell]):
+                    best = votes
+                    filled[cell] = code
+        else:
+            total = 0.0
+            weights = 0.0
+            for neighbor in range(count):
+                weight = _mean_weight(average, near[0], near[neighbor])
+                weights += weight
+                total += weight * table[rows[neighbor], column]
+            filled[cell] = total / weights
