@@ -1,0 +1,224 @@
+"""The shell command: ``greyknn impute`` and ``greyknn demo``."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from greyknn import METHODS, GreyKNNImputer, __version__, files, shell
+from greyknn.files import Table
+from greyknn.progress import reporting
+from greyknn.shell import complaining
+from greyknn.texts import MANY, InputError
+
+SHOWN = 8
+"""Columns that a message or the summary names; of the rest it tells the number."""
+
+
+@click.group(
+    "greyknn",
+    cls=shell.Shell,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: greyknn impute data.csv --target species --output filled.csv",
+)
+@click.version_option(__version__, prog_name="greyknn", message="%(prog)s %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Fill the gaps of mixed tables from near rows, near by grey relational grade."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  greyknn impute data.csv --target species --output filled.csv
+  greyknn impute data.csv --missing "?" --categorical zip,floor --ignore id --output filled.parquet
+  zcat data.csv.gz | greyknn impute - --output - --k 5 > filled.csv"""
+)
+@click.argument("data", metavar="DATA")
+@click.option("-o", "--output", required=True, metavar="FILE", help="Filled table; - is stdout.")
+@click.option("-t", "--target", metavar="COLUMN", help="Class labels; used, never filled.")
+@click.option(
+    "--ignore", "--id", multiple=True, metavar="COLUMNS",
+    help="Left as they are and out of everything: identifiers, dates, free text.",
+)  # fmt: skip
+@click.option("--categorical", multiple=True, metavar="COLUMNS", help="Categories, though numbers.")
+@click.option("--numeric", multiple=True, metavar="COLUMNS", help="Numbers; anything else fails.")
+@click.option("--missing", multiple=True, metavar="TEXT", help='Another missing cell, as "?".')
+@click.option("--keep-empty", is_flag=True, help="Leave columns without any value empty.")
+@click.option("--method", type=click.Choice(list(METHODS)), default="cgknn", show_default=True)
+@click.option(
+    "-k", "--k", "n_neighbors", callback=shell.neighbors, default="cv", show_default=True,
+    metavar="INT|cv|masked",
+    help="Neighbours: a number, or chosen to predict the target (cv) or hidden cells (masked).",
+)  # fmt: skip
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+@click.option(
+    "--metric-on", type=click.Choice(["observed", "imputed"]), default="observed",
+    show_default=True, help="Cells that distances see.",
+)  # fmt: skip
+@click.option(
+    "--donors", type=click.Choice(["all", "observed"]), default="all", show_default=True,
+    help="Whether filled cells give values on.",
+)  # fmt: skip
+@click.option(
+    "--rho", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True,
+    help="Distinguishing coefficient of the grey grade.",
+)  # fmt: skip
+@click.option("--tol", type=click.FloatRange(0), default=1e-3, show_default=True)
+@click.option("--max-iter", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "--seed", "random_state", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
+    help="Of the folds that choose k.",
+)  # fmt: skip
+@click.option("--separator", callback=shell.separator, help="Of csv, also comma, semicolon or tab.")
+@click.option("--decimal", type=click.Choice([".", ","]), default=".", show_default=True)
+@click.option("--encoding", default="utf-8", show_default=True, help="Of csv.")
+@click.option("-f", "--force", "--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
+@click.option("--traceback", is_flag=True, help="Show where in the program an error came from.")
+def impute(
+    data: str, output: str, target: str | None, ignore: Sequence[str], categorical: Sequence[str],
+    numeric: Sequence[str], missing: Sequence[str], keep_empty: bool, separator: str | None,
+    decimal: str, encoding: str, force: bool, quiet: bool, traceback: bool, **engine: Any,
+) -> None:  # fmt: skip
+    """Fill the gaps of the table in file DATA (csv, tsv, parquet, feather; - is csv from stdin).
+
+    Every observed cell of a csv file keeps its very text. Columns of numbers are numbers, others,
+    and codes such as 007, are categories. Empty cells, NA, N/A, NaN, null and None are missing.
+    COLUMNS are names separated by commas; such options can be repeated.
+    """
+    begun = time.monotonic()
+    bars = not quiet and sys.stderr.isatty()  # a log has no use for them
+    with complaining(traceback):
+        files.Format.of(output)  # before any work
+        with files.replacing(output, force=force) as handle:
+            with reporting(bars) as progress:
+                table = files.read(
+                    data, separator=separator, encoding=encoding, comma=decimal == ",",
+                    missing={text.strip() for text in missing}, progress=progress,
+                )  # fmt: skip
+            gaps = _gaps(table, target, _columns(table, "--ignore", ignore), keep_empty)
+            y = None if target is None else _labels(table, target)
+            as_categories = _columns(table, "--categorical", categorical)
+            as_numbers = _columns(table, "--numeric", numeric)
+            if both := sorted(set(as_categories).intersection(as_numbers)):
+                raise InputError(f"--categorical and --numeric both name {_listed(both)}.")
+            X, categories = table.coded(list(gaps), as_categories, as_numbers)
+            imputer = GreyKNNImputer(categorical_features=categories, verbose=int(bars), **engine)
+            if any(gaps.values()):
+                table.fill(list(gaps), imputer.fit_transform(X, y))
+            with reporting(bars) as progress:
+                files.write(table, handle, output, data, progress)
+        if not quiet:
+            click.echo(f"{output}: {len(X):,} rows in {time.monotonic() - begun:.1f} s", err=True)
+            _summarize(imputer, gaps, target)
+
+
+@main.command()
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=".",
+    show_default=True, metavar="FOLDER", help="Where the picture goes.",
+)  # fmt: skip
+@click.option("--traceback", is_flag=True, help="Show where in the program an error came from.")
+def demo(output: Path, traceback: bool) -> None:
+    """Fill the Palmer penguins, show every step and draw a picture."""
+    with complaining(traceback):
+        from greyknn.demo import run
+
+        run(output)
+
+
+def _columns(table: Table, option: str, given: Sequence[str]) -> list[str]:
+    """Names of columns, of which one option may give several."""
+    names = []
+    for text in given:
+        names += [text] if text in table.names else text.split(",")
+    for name in names:
+        if name not in table.names:
+            raise InputError(
+                f"{option} {name!r}: there is no such column, but {_listed(table.names)}."
+            )
+    return names
+
+
+def _listed(names: Collection[str]) -> str:
+    more = [f"{len(names) - SHOWN} more"] * (len(names) > SHOWN)
+    return ", ".join([repr(name) for name in list(names)[:SHOWN]] + more)
+
+
+def _gaps(
+    table: Table, target: str | None, ignored: Collection[str], keep_empty: bool
+) -> dict[str, int]:
+    """Columns that take part, with their numbers of gaps."""
+    if target is not None and target not in table.names:
+        raise InputError(
+            f"--target {target!r}: there is no such column, but {_listed(table.names)}."
+        )
+    if target in ignored:
+        raise InputError(f"--target {target!r} is among --ignore too: take it out of one.")
+    masks = {
+        name: table.missing(name)
+        for name in table.names
+        if name not in {target, *ignored, *table.index}
+    }
+    empty = [name for name, gaps in masks.items() if gaps.all()]
+    if empty and not keep_empty:
+        raise InputError(
+            f"no value was observed in column {_listed(empty)}: leave it as it is with "
+            "--keep-empty."
+        )
+    if empty:
+        warnings.warn(
+            f"Left empty, without any value to fill from: {_listed(empty)}.", stacklevel=2
+        )
+    gaps = {name: int(gaps.sum()) for name, gaps in masks.items() if name not in empty}
+    if not gaps:
+        raise InputError("no column is left to fill.")
+    return gaps
+
+
+def _labels(table: Table, target: str) -> list[Any]:
+    labels = table.values(target)
+    seen = [label for label in labels if label is not None and label == label]
+    if not seen:
+        raise InputError(f"--target {target!r} has no label in any row: leave --target out.")
+    classes = set(seen)
+    if len(classes) > MANY and (
+        2 * len(classes) > len(seen) or any(isinstance(label, float) for label in seen)
+    ):
+        warnings.warn(
+            f"--target {target!r} has {len(classes)} different values in {len(seen)} rows, and "
+            "each is taken for a class of its own. If it is none, leave --target out.",
+            stacklevel=2,
+        )
+    return labels
+
+
+def _summarize(imputer: GreyKNNImputer, gaps: dict[str, int], target: str | None) -> None:
+    total = sum(gaps.values())
+    if total == 0:
+        click.echo("  no gaps, so nothing was filled", err=True)
+        return
+    most = sorted((name for name in gaps if gaps[name]), key=lambda name: -gaps[name])
+    shown = [f"{name} {gaps[name]:,}" for name in most[:SHOWN]]
+    more = f", and {len(most) - SHOWN} columns more" if len(most) > SHOWN else ""
+    click.echo(f"  filled   {total:,} gaps: {', '.join(shown)}{more}", err=True)
+    how = ""
+    if imputer.selection_errors_ is not None:
+        error = imputer.selection_errors_[imputer.n_neighbors_ - 1]
+        if imputer.n_neighbors == "cv" and len(imputer.classes_) > 1:
+            how = f", which predicts {target} best ({error:.1%} wrong)"
+        else:
+            how = ", which restores hidden cells best"
+    click.echo(f"  method   {imputer.method}, k = {imputer.n_neighbors_}{how}", err=True)
+    settled = "converged" if imputer.converged_ else "not converged"
+    click.echo(f"  {settled} after {imputer.n_iter_} iteration(s)", err=True)
