@@ -7,15 +7,17 @@ import time
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from greyknn import METHODS, GreyKNNImputer, __version__, files, shell
-from greyknn.files import Table
+from greyknn import METHODS, __version__, files, shell
+from greyknn.files import MANY, InputError, Table
 from greyknn.progress import reporting
 from greyknn.shell import complaining
-from greyknn.texts import MANY, InputError
+
+if TYPE_CHECKING:
+    from greyknn.imputer import GreyKNNImputer
 
 SHOWN = 8
 """Columns that a message or the summary names; of the rest it tells the number."""
@@ -113,6 +115,8 @@ def impute(
             if both := sorted(set(as_categories).intersection(as_numbers)):
                 raise InputError(f"--categorical and --numeric both name {_listed(both)}.")
             X, categories = table.coded(list(gaps), as_categories, as_numbers)
+            from greyknn.imputer import GreyKNNImputer  # --help must not wait for scikit-learn
+
             imputer = GreyKNNImputer(categorical_features=categories, verbose=int(bars), **engine)
             if any(gaps.values()):
                 table.fill(list(gaps), imputer.fit_transform(X, y))

@@ -19,11 +19,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from greyknn import device as devices
 from greyknn.explanation import Donor, explained
 from greyknn.filling import Stopping
-from greyknn.frames import open_table
 from greyknn.methods import METHODS, Method
 from greyknn.model import Model, Settings
 from greyknn.progress import reporting
-from greyknn.table import Coded, Schema, encode_labels
+from greyknn.table import Coded, Schema, encode_labels, open_table
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -19,11 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import greyknn
-from greyknn import files, separated, shell
-from greyknn.arrows import ArrowTable
+from greyknn import files, shell
 from greyknn.cli import main
+from greyknn.files import separated
+from greyknn.files.arrows import ArrowTable
+from greyknn.files.texts import TextTable
 from greyknn.imputer import GreyKNNImputer
-from greyknn.texts import TextTable
 
 PENGUINS = """\
 species,island,bill,mass,zip,when

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from greyknn import files, separated, texts
-from greyknn.arrows import ArrowTable
-from greyknn.texts import Coding, InputError, TextTable
+from greyknn import files
+from greyknn.files import separated, texts
+from greyknn.files.arrows import ArrowTable
+from greyknn.files.texts import Coding, InputError, TextTable
 
 CELLS = st.text(st.sampled_from("ab0.7 ,;\t\"'\r\n\u2028\x85é漢\ufeff#\\"), max_size=6)
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, BinaryIO, TextIO
 
+from greyknn.files.texts import InputError, TextTable
 from greyknn.neighbors import Progress, silent
-from greyknn.texts import InputError, TextTable
 
 STRANGERS = {b"PAR1": "a parquet file", b"PK\3\4": "an Excel workbook or a zip archive"}
 CHUNK = 50_000

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from greyknn.texts import InputError, TextTable
+from greyknn.files.texts import InputError, TextTable
 
 
 def library() -> ModuleType:

@@ -1,7 +1,7 @@
 """Whole tables as a user passes them: arrays, lists of rows, data frames.
 
-`open_table` and `open_labels` turn them into columns of `greyknn.cells`, refusing what is no table;
-`Table.fill` is the way back.
+`open_table` and `open_labels` turn them into columns of `greyknn.table.cells`, refusing what is no
+table; `Table.fill` is the way back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from greyknn.cells import ArrayCells, Cells, Fill, SeriesCells, misfit
+from greyknn.table.cells import ArrayCells, Cells, Fill, SeriesCells, misfit
 
 
 class Table(ABC):

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
-from greyknn import arrows, separated
-from greyknn.arrows import ArrowTable
+from greyknn.files import arrows, separated
+from greyknn.files.arrows import ArrowTable
+from greyknn.files.texts import MISSING, InputError, TextTable
 from greyknn.neighbors import Progress, silent
-from greyknn.texts import MISSING, InputError, TextTable
 
 Table = TextTable | ArrowTable
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from greyknn.cells import Cells, Fill, misfit, sort_levels
+from greyknn.table.cells import Cells, Fill, misfit, sort_levels
 
 # What cells can be, in the words of the messages.
 NUMBERS, BOOLEANS, STRINGS, MIXED = "numbers", "booleans", "strings", "mixed values"

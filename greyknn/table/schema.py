@@ -2,7 +2,7 @@
 
 `Schema.fit` learns what the columns are and codes them, `Schema.encode` codes new rows by the same
 levels, and `Schema.restore` writes fills into the gaps of the user's own table and nothing else.
-What a column is, `greyknn.columns` knows; how libraries store it, `greyknn.frames` and `.cells`.
+What a column is, `columns.py` knows; how libraries store it, `frames.py` and `cells.py`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from greyknn.cells import Fill
-from greyknn.columns import (
+from greyknn.table.cells import Fill
+from greyknn.table.columns import (
     NUMBERS,
     Column,
     check_family,
@@ -28,7 +28,7 @@ from greyknn.columns import (
     levels_of,
     survey,
 )
-from greyknn.frames import Table, open_labels, open_table, to_array
+from greyknn.table.frames import Table, open_labels, open_table, to_array
 
 __all__ = ["Coded", "Column", "Schema", "encode_labels"]
 

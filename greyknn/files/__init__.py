@@ -1,0 +1,6 @@
+"""Tables as files, for the shell command: csv without loss, parquet and feather."""
+
+from greyknn.files.formats import Format, Table, read, replacing, write
+from greyknn.files.texts import MANY, InputError
+
+__all__ = ["MANY", "Format", "InputError", "Table", "read", "replacing", "write"]
