@@ -66,7 +66,7 @@ def explained(
         )
     place = int(places[0])
     rows, distances, shares = model.donors(row, place)
-    given = model.unscaled(model.training.filled[rows])[:, place]
+    given = model.scale.unscaled(model.training.filled[rows])[:, place]
     observed = ~np.isnan(values[rows, place])
     about = schema.columns[int(kept[place])]
     return [

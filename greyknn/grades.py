@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from greyknn import device as devices
 from greyknn.methods import METHODS
 from greyknn.neighbors import Comparison, DonorTable, grey_extremes
+from greyknn.scaling import Scale
 from greyknn.table import Schema, encode_labels
 
 Floats = NDArray[np.float64]
@@ -60,18 +61,16 @@ def grey_relational_coefficients(
     schema, coded = Schema.fit(
         X if Y is None else Y, categorical_features=categorical_features, keep_empty_features=True
     )
-    lows = np.array([0.0 if c.categorical or c.empty else c.low for c in schema.columns])
-    highs = np.array([0.0 if c.categorical or c.empty else c.high for c in schema.columns])
-    ranges = np.where(highs > lows, highs - lows, 1.0)
-    donors = (coded.values - lows) / ranges
-    queries = donors if Y is None else (schema.encode(X).values - lows) / ranges
+    scale = Scale.fit(coded.values, schema.categorical)
+    donors = scale.scaled(coded.values)
+    queries = donors if Y is None else scale.scaled(schema.encode(X).values)
     groups = np.zeros(len(donors), dtype=np.int64)
     if partition is not None:
         groups = encode_labels(partition, len(donors))[0]
         if (groups < 0).any():
             raise ValueError("partition has missing labels; give every row a class.")
     comparison = Comparison(
-        METHODS["gknn"], schema.categorical, np.full(len(lows), 1.0 / len(lows)), kernels, rho=rho
+        METHODS["gknn"], schema.categorical, np.ones(donors.shape[1]), kernels, rho=rho
     )
     coefficients = np.full((len(queries), *donors.shape), np.nan)
     for group in np.unique(groups):

@@ -188,7 +188,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             As X, without gaps.
         """
         coded = self._fit(X, y)
-        return self._restored(X, coded, self._model.unscaled(self._model.training.filled))
+        return self._restored(X, coded, self._model.completed)
 
     def transform(self, X: Any) -> Any:
         """Fill new rows, each by itself from all training rows; no labels are needed.

@@ -25,6 +25,7 @@ from greyknn.filling import (
 from greyknn.methods import Method
 from greyknn.neighbors import Comparison, Progress, silent
 from greyknn.relevance import class_weights, column_weights
+from greyknn.scaling import Scale
 from greyknn.selection import Choice, choose_by_label, choose_by_masking
 from greyknn_kernels import formula
 
@@ -54,8 +55,7 @@ class Model:
     ----------
     settings : Settings
     categorical : array of shape (n_columns,)
-    lows, ranges : array of shape (n_columns,)
-        Scaled = (value - low) / range (equation 34); 0 and 1 for categories.
+    scale : Scale
     weights : array of shape (n_columns,) or (n_columns, n_columns)
     groups : array of shape (n_rows,)
         Rows take donors from their own group; -1 for unlabelled rows of a partition.
@@ -69,8 +69,7 @@ class Model:
 
     settings: Settings
     categorical: Bools
-    lows: Floats
-    ranges: Floats
+    scale: Scale
     weights: Floats
     groups: Ints
     n_neighbors: int
@@ -96,10 +95,8 @@ class Model:
         random_state : RandomState
         progress : callable
         """
-        lows = np.where(categorical, 0.0, np.nanmin(values, axis=0))
-        spans = np.where(categorical, 0.0, np.nanmax(values, axis=0) - lows)
-        ranges = np.where(spans > 0, spans, 1.0)
-        scaled = (values - lows) / ranges
+        scale = Scale.fit(values, categorical)
+        scaled = scale.scaled(values)
         kernels = devices.kernels(settings.device)
         weights = column_weights(settings.method, scaled, categorical, labels, kernels)
         comparison = _comparison(settings, categorical, weights, progress)
@@ -113,7 +110,7 @@ class Model:
             scaled, filled.values, np.arange(len(scaled)), centers(scaled, categorical)
         )
         return cls(
-            settings, categorical, lows, ranges, weights, groups, n_neighbors, choice, training,
+            settings, categorical, scale, weights, groups, n_neighbors, choice, training,
             filled,
         )  # fmt: skip
 
@@ -132,14 +129,15 @@ class Model:
         """
         filled, n_unsettled, _ = fill_new(
             _comparison(self.settings, self.categorical, self.weights, progress),
-            min(self.n_neighbors, len(self.groups)), (values - self.lows) / self.ranges,
+            min(self.n_neighbors, len(self.groups)), self.scale.scaled(values),
             self.training, self.settings.stopping,
         )  # fmt: skip
-        return self.unscaled(filled), n_unsettled
+        return self.scale.unscaled(filled), n_unsettled
 
-    def unscaled(self, scaled: Floats) -> Floats:
-        """Values on the scale that they came in."""
-        return scaled * self.ranges + self.lows
+    @property
+    def completed(self) -> Floats:
+        """The filled training table, on the scale that it came in."""
+        return self.scale.unscaled(self.training.filled)
 
     def donors(self, row: int, column: int) -> tuple[Ints, Floats, Floats]:
         """Rows, distances and shares of the neighbours that filled a training cell.

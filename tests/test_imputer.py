@@ -365,6 +365,13 @@ def test_a_class_of_one_row_takes_the_global_mean() -> None:
     assert out[5, 1] == pytest.approx(np.nanmean(X[:, 1]))
 
 
+def test_the_largest_numbers_there_are() -> None:
+    X, y = holey()
+    plain = greyknn.impute(X, y, n_neighbors=4)
+    top = np.nanmax(np.abs(X)) / 1.7e308
+    np.testing.assert_allclose(greyknn.impute(X / top, y, n_neighbors=4) * top, plain)
+
+
 def test_duplicates_give_their_value() -> None:
     rng = np.random.default_rng(0)
     X = rng.random((30, 3))
