@@ -52,8 +52,8 @@ def impute(
     >>> import numpy as np
     >>> import greyknn
     >>> X = np.array([[1.0, 2.0], [1.1, np.nan], [5.0, 9.0], [5.1, 9.2], [0.9, 2.2]])
-    >>> greyknn.impute(X, ["a", "a", "b", "b", "a"], n_neighbors=2)[1]
-    array([1.1, 2.1])
+    >>> greyknn.impute(X, ["a", "a", "b", "b", "a"], n_neighbors=2)[1].round(2)
+    array([1.1 , 2.07])
     """
     imputer = GreyKNNImputer(
         method,
