@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from greyknn.arrays import Bools, Floats, Ints
 from greyknn.neighbors import Comparison, Neighbors, Ranking, rank_gaps
 from greyknn_kernels import formula
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 AVERAGES = {"plain": formula.PLAIN, "weighted": formula.WEIGHTED}
 

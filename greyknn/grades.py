@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from greyknn import device as devices
+from greyknn.arrays import Floats
 from greyknn.methods import METHODS
 from greyknn.neighbors import Comparison, DonorTable, grey_extremes
 from greyknn.scaling import Scale
 from greyknn.table import Schema, encode_labels
-
-Floats = NDArray[np.float64]
 
 
 def grey_relational_coefficients(

@@ -9,7 +9,6 @@ from types import FrameType
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
@@ -17,15 +16,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from greyknn import device as devices
+from greyknn.arrays import Floats, Ints
 from greyknn.explanation import Donor, explained
 from greyknn.filling import Stopping
 from greyknn.methods import METHODS, Method
 from greyknn.model import Model, Settings
 from greyknn.progress import reporting
 from greyknn.table import Coded, Schema, encode_labels, open_table
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 OURS = {"greyknn", "sklearn"}
 """Packages whose lines a warning should not point to."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from greyknn import device as devices
+from greyknn.arrays import Bools, Floats, Ints
 from greyknn.filling import (
     AVERAGES,
     Filled,
@@ -28,10 +28,6 @@ from greyknn.relevance import class_weights, column_weights
 from greyknn.scaling import Scale
 from greyknn.selection import Choice, choose_by_label, choose_by_masking
 from greyknn_kernels import formula
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from greyknn.arrays import Bools, Floats, Ints
 from greyknn.methods import Method
 from greyknn_kernels import formula, packing
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 Progress = Callable[[str, int, int], None]
 
 METRICS = {"grey": formula.GREY, "heom": formula.HEOM}

@@ -9,14 +9,10 @@ from itertools import pairwise
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
+from greyknn.arrays import Bools, Floats, Ints
 from greyknn.methods import Method
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 EXACT_ROWS = 2048
 """Up to this many rows window sums are exact; above, densities are binned."""

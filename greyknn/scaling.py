@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from greyknn.arrays import Bools, Floats
 
 HUGE = 2.0**1000
 """Columns that reach this are shrunk first, so that their range does not overflow."""

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from greyknn.arrays import Floats, Ints
 from greyknn.filling import average, starting_fill
 from greyknn.neighbors import Comparison, DonorTable, nearest, rank_gaps
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 MOST_NEIGHBORS = 20
 """k is chosen from 1 to this."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -480,3 +481,33 @@ def test_better_than_the_mean() -> None:
     hidden = np.where(gaps, np.nan, X)
     ours = np.abs(greyknn.impute(hidden, y) - X)[gaps].mean()
     assert ours < 0.5 * np.abs(SimpleImputer().fit_transform(hidden) - X)[gaps].mean()
+
+
+def test_few_rows_are_enough_to_choose_k() -> None:
+    X = np.array([[0.0, 1.0], [0.1, np.nan], [5.0, 6.0], [5.1, 6.1], [5.2, 6.3]])
+    imputer = GreyKNNImputer().fit(X, ["a", "a", "b", "b", "b"])
+    assert 1 <= imputer.n_neighbors_ <= 4
+
+
+def test_each_column_of_a_method_by_column_explains_its_own_donors() -> None:
+    X, y = holey()
+    X[0, :2] = np.nan
+    X[1] = np.nan
+    imputer = GreyKNNImputer("fwgknn", n_neighbors=4).fit(X, y)
+    first, second = imputer.explain(0, 0), imputer.explain(0, 1)
+    assert len(first) == len(second) == 4
+    assert [donor.distance for donor in first] != [donor.distance for donor in second]
+    assert imputer.explain(1, 0) == []
+
+
+@pytest.mark.jit
+def test_memory_grows_with_the_rows_not_with_their_square() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((200_000, 5))
+    X[rng.integers(200_000, size=300), rng.integers(5, size=300)] = np.nan
+    tracemalloc.start()
+    out = greyknn.impute(X, n_neighbors=5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert not np.isnan(out).any()
+    assert peak < 20 * X.nbytes
