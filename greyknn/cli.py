@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Collection, Sequence
@@ -99,11 +98,11 @@ def impute(
     COLUMNS are names separated by commas; such options can be repeated.
     """
     begun = time.monotonic()
-    bars = not quiet and sys.stderr.isatty()  # a log has no use for them
+    verbose = int(not quiet)
     with complaining(traceback):
         files.Format.of(output)  # before any work
         with files.replacing(output, force=force) as handle:
-            with reporting(bars) as progress:
+            with reporting(verbose) as progress:
                 table = files.read(
                     data, separator=separator, encoding=encoding, comma=decimal == ",",
                     missing={text.strip() for text in missing}, progress=progress,
@@ -117,10 +116,12 @@ def impute(
             X, categories = table.coded(list(gaps), as_categories, as_numbers)
             from greyknn.imputer import GreyKNNImputer  # --help must not wait for scikit-learn
 
-            imputer = GreyKNNImputer(categorical_features=categories, verbose=int(bars), **engine)
+            imputer = GreyKNNImputer(categorical_features=categories, verbose=verbose, **engine)
+            # The command has said these by its own names for columns and options.
+            warnings.filterwarnings("ignore", "y has .* different labels|Column .* has another")
             if any(gaps.values()):
                 table.fill(list(gaps), imputer.fit_transform(X, y))
-            with reporting(bars) as progress:
+            with reporting(verbose) as progress:
                 files.write(table, handle, output, data, progress)
         if not quiet:
             click.echo(f"{output}: {len(X):,} rows in {time.monotonic() - begun:.1f} s", err=True)

@@ -58,21 +58,21 @@ def explained(
     names = schema.names
     position = names.index(column) if column in names else column
     places = np.flatnonzero(kept == position)
-    values = model.training.values
-    if len(places) == 0 or not 0 <= row < len(values) or not np.isnan(values[row, places[0]]):
+    observed = model.training.observed
+    if len(places) == 0 or not 0 <= row < len(observed) or observed[row, places[0]]:
         raise KeyError(
             f"No cell was filled in row {row}, column {column!r}: there is no such cell, or it "
             "was observed. Rows are positions in the table that was fitted, from 0."
         )
     place = int(places[0])
     rows, distances, shares = model.donors(row, place)
-    given = model.scale.unscaled(model.training.filled[rows])[:, place]
-    observed = ~np.isnan(values[rows, place])
+    given = model.training.filled[rows, place]
+    seen = observed[rows, place]
     about = schema.columns[int(kept[place])]
     return [
-        Donor(int(donor), float(distance), float(share), _told(about, value, seen), seen)
-        for donor, distance, share, value, seen in zip(
-            rows, distances, shares, given, observed.tolist(), strict=True
+        Donor(int(donor), float(distance), float(share), _told(about, value, known), known)
+        for donor, distance, share, value, known in zip(
+            rows, distances, shares, given, seen.tolist(), strict=True
         )
     ]
 

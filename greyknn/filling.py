@@ -39,7 +39,7 @@ class Filled:
     Parameters
     ----------
     values : array of shape (n_rows, n_columns)
-        Scaled numbers and category codes, complete.
+        Numbers and category codes, complete.
     convergence : tuple of float
         delta of equation 37, one for each iteration.
     converged : bool
@@ -65,7 +65,8 @@ def centers(values: Floats, categorical: Bools) -> Floats:
         if len(cells) and is_categorical:
             center[column] = np.bincount(cells.astype(np.int64)).argmax()
         elif len(cells):
-            center[column] = cells.mean()
+            # Rounding must not lead out of the range: the mean of a constant is that constant.
+            center[column] = np.clip(cells.mean(), cells.min(), cells.max())
     return center
 
 
@@ -134,7 +135,7 @@ def fill_together(
     n_neighbors : int
         A row of a smaller group uses as many as there are.
     values : array of shape (n_rows, n_columns)
-        Scaled, NaN where missing.
+        NaN where missing.
     groups : array of shape (n_rows,)
         Rows take donors from their own group. Rows with -1 give nothing to others and are filled
         last, as new rows are.
@@ -150,15 +151,14 @@ def fill_together(
     queries = np.flatnonzero(member & ~observed.all(axis=1))
     gaps = ~observed[queries]
     cells = np.nonzero(gaps)
-    categorical = comparison.categorical
-    table = starting_fill(values, categorical, groups)
+    table = starting_fill(values, comparison.categorical, groups)
     history = [table[queries][cells]]  # the missing cells of X(t-2), X(t-1), X(t)
     rankings: list[Ranking] = []
     convergence: list[float] = []
     converged = cycling = False
     while not (converged or cycling or len(convergence) == stopping.max_iter):
         if comparison.metric_on == "imputed" or not convergence:
-            seen = values if comparison.metric_on == "observed" else table
+            seen = comparison.scale.scaled(values if comparison.metric_on == "observed" else table)
             rankings = rank_gaps(
                 comparison, n_neighbors, queries=seen[queries], gaps=gaps, donor_values=seen,
                 donor_observed=observed, donor_rows=donor_rows, donor_groups=groups,
@@ -170,18 +170,20 @@ def fill_together(
         table = table.copy()
         table[queries] = filled
         history = [*history[-2:], filled[cells]]
-        change = _squared_change(history[-1], history[-2], categorical[cells[1]])
+        change = squared_change(comparison, history[-1], history[-2], cells[1])
         convergence.append(float(np.sqrt(change.sum() / max(len(change), 1))))
         converged = convergence[-1] <= stopping.tol
-        cycling = len(history) == 3 and bool((np.abs(history[-1] - history[-3]) <= SAME_FILL).all())
+        if len(history) == 3:
+            over_two = squared_change(comparison, history[-1], history[-3], cells[1])
+            cycling = bool((over_two <= SAME_FILL**2).all())
     rankings = [replace(ranking, queries=queries[ranking.queries]) for ranking in rankings]
-    filled_together = Filled(table, tuple(convergence), converged, rankings)
     if not member.all():
-        training = Training(values, table, donor_rows, centers(values, categorical))
+        everywhere = centers(values, comparison.categorical)
+        training = Training(table, observed, donor_rows, everywhere)
         rest = np.flatnonzero(~member)
         table[rest], _, others = fill_new(comparison, n_neighbors, values[rest], training, stopping)
         rankings += [replace(ranking, queries=rest[ranking.queries]) for ranking in others]
-    return filled_together
+    return Filled(table, tuple(convergence), converged, rankings)
 
 
 @dataclass(frozen=True)
@@ -190,16 +192,18 @@ class Training:
 
     Parameters
     ----------
-    values, filled : array of shape (n_rows, n_columns)
-        The training table, scaled, with its gaps and complete.
+    filled : array of shape (n_rows, n_columns)
+        The training table, complete.
+    observed : array of shape (n_rows, n_columns)
+        Which of its cells were not filled.
     rows : array
         The rows that may donate.
     center : array of shape (n_columns,)
         Mean or mode of each column, the starting fill of new rows.
     """
 
-    values: Floats
     filled: Floats
+    observed: Bools
     rows: Ints
     center: Floats
 
@@ -214,7 +218,7 @@ def fill_new(
     comparison : Comparison
     n_neighbors : int
     values : array of shape (n_queries, n_columns)
-        Scaled as the training table, NaN where missing.
+        NaN where missing.
     training : Training
     stopping : Stopping
         For each row by itself.
@@ -231,7 +235,10 @@ def fill_new(
     filled = np.where(gaps, training.center, values)
     active = np.flatnonzero(gaps.any(axis=1))
     on_observed = comparison.metric_on == "observed"
-    seen = training.values if on_observed else training.filled
+    scaled = comparison.scale.scaled
+    seen = scaled(
+        np.where(training.observed, training.filled, np.nan) if on_observed else training.filled
+    )
     no_groups = np.zeros(len(seen), dtype=np.int64)
     final: list[Ranking] = []
     last = filled[active]
@@ -239,17 +246,19 @@ def fill_new(
         if len(active) == 0:
             break
         rankings = rank_gaps(
-            comparison, n_neighbors, queries=(values if on_observed else filled)[active],
-            gaps=gaps[active], donor_values=seen, donor_observed=~np.isnan(training.values),
+            comparison, n_neighbors, queries=scaled((values if on_observed else filled)[active]),
+            gaps=gaps[active], donor_values=seen, donor_observed=training.observed,
             donor_rows=training.rows, donor_groups=no_groups,
         )  # fmt: skip
         before, now = filled[active], filled[active]
         for ranking in rankings:
             average(comparison, n_neighbors, ranking, gaps[active], training.filled, now)
         filled[active] = now
-        change = _squared_change(now, before, comparison.categorical)
+        everything = np.arange(values.shape[1])
+        change = squared_change(comparison, now, before, everything)
         delta = np.sqrt(change.sum(axis=1) / gaps[active].sum(axis=1))
-        cycling = (iteration > 0) & (np.abs(now - last) <= SAME_FILL).all(axis=1)
+        over_two = squared_change(comparison, now, last, everything)
+        cycling = (iteration > 0) & (over_two <= SAME_FILL**2).all(axis=1)
         going = (delta > stopping.tol) & ~cycling
         if on_observed:  # neither neighbours nor donors change any more
             going[:] = False
@@ -267,6 +276,7 @@ def _only(ranking: Ranking, kept: Bools, queries: Ints) -> Ranking:
     return Ranking(queries[ranking.queries[kept]], ranking.columns, part)
 
 
-def _squared_change(now: Floats, before: Floats, categorical: Bools) -> Floats:
-    """Squared change of each cell between two iterations (equations 15 and 37)."""
-    return np.where(categorical, now != before, (now - before) ** 2)
+def squared_change(comparison: Comparison, now: Floats, before: Floats, columns: Ints) -> Floats:
+    """Squared change of cells of these columns on the [0, 1] scale; 1 for another category."""
+    scaled = (now - before) / comparison.scale.ranges[columns]
+    return np.where(comparison.categorical[columns], now != before, scaled**2)

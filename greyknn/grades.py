@@ -68,7 +68,7 @@ def grey_relational_coefficients(
         if (groups < 0).any():
             raise ValueError("partition has missing labels; give every row a class.")
     comparison = Comparison(
-        METHODS["gknn"], schema.categorical, np.ones(donors.shape[1]), kernels, rho=rho
+        METHODS["gknn"], schema.categorical, scale, np.ones(donors.shape[1]), kernels, rho=rho
     )
     coefficients = np.full((len(queries), *donors.shape), np.nan)
     for group in np.unique(groups):

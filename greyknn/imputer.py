@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from numbers import Integral, Real
-from types import FrameType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,19 +10,21 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, 
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from greyknn import device as devices
 from greyknn.arrays import Floats, Ints
 from greyknn.explanation import Donor, explained
 from greyknn.filling import Stopping
+from greyknn.messages import warn
 from greyknn.methods import METHODS, Method
 from greyknn.model import Model, Settings
 from greyknn.progress import reporting
-from greyknn.table import Coded, Schema, encode_labels, open_table
+from greyknn.table import Coded, Schema, encode_labels, open_table, to_library
 
-OURS = {"greyknn", "sklearn"}
-"""Packages whose lines a warning should not point to."""
+MANY = 20
+"""From so many on, labels or categories that hardly repeat are probably none."""
 
 
 class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -185,7 +184,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             As X, without gaps.
         """
         coded = self._fit(X, y)
-        return self._restored(X, coded, self._model.completed)
+        return self._restored(X, coded, self._model.filled.values)
 
     def transform(self, X: Any) -> Any:
         """Fill new rows, each by itself from all training rows; no labels are needed.
@@ -207,7 +206,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         with reporting(self.verbose) as progress:
             filled, n_unsettled = self._model.fill_new(coded.values[:, self._kept], progress)
         if n_unsettled:
-            _warn(
+            warn(
                 f"{n_unsettled} of {len(filled)} rows did not settle within "
                 f"max_iter={self.max_iter} iterations; raise max_iter or tol.",
                 ConvergenceWarning,
@@ -239,6 +238,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         return explained(self._model, self._schema, self._kept, row, column)
 
     def _fit(self, X: Any, y: Any) -> Coded:
+        """Learn everything first, and only then forget what an earlier fit knew."""
         method = METHODS[self.method] if isinstance(self.method, str) else self.method
         devices.kernels(self.device)  # refuse a device that cannot work before any work is done
         schema, coded = Schema.fit(
@@ -246,22 +246,23 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             categorical_features=self.categorical_features,
             keep_empty_features=self.keep_empty_features,
         )
-        validate_data(self, X, skip_check_array=True)
         labels, classes = self._labels(y, len(coded.values), method)
         settings = Settings(
             method, self.n_neighbors, self.metric_on, self.donors, self.rho,
             Stopping(self.tol, self.max_iter), self.device,
         )  # fmt: skip
-        self._schema = schema
-        self._kept = np.array([i for i, c in enumerate(schema.columns) if not c.empty], dtype=int)
-        if len(self._kept) == 0:
+        kept = np.array([i for i, c in enumerate(schema.columns) if not c.empty], dtype=int)
+        if len(kept) == 0:
             raise ValueError("No column has an observed value; there is nothing to fill from.")
         with reporting(self.verbose) as progress:
-            self._model = Model.fit(
-                settings, coded.values[:, self._kept], schema.categorical[self._kept], labels,
+            model = Model.fit(
+                settings, coded.values[:, kept], schema.categorical[kept], labels,
                 check_random_state(self.random_state), progress,
             )  # fmt: skip
+        validate_data(self, X, skip_check_array=True)
+        self._schema, self._kept, self._model = schema, kept, model
         self._tell(classes)
+        self._warn(labels)
         return coded
 
     def _labels(self, y: Any, n_rows: int, method: Method) -> tuple[Ints, tuple[Any, ...]]:
@@ -278,10 +279,12 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     def _restored(self, X: Any, coded: Coded, kept: Floats) -> Any:
         filled = np.full(coded.values.shape, np.nan)
         filled[:, self._kept] = kept
-        return self._schema.restore(X, coded, filled)
+        out = self._schema.restore(X, coded, filled)
+        # scikit-learn would copy another library's frame cell by cell, and lose its types.
+        return to_library(out, _get_output_config("transform", self)["dense"])
 
     def _tell(self, classes: tuple[Any, ...]) -> None:
-        """Set the fitted attributes and warn of what the user should know."""
+        """Set the fitted attributes."""
         model, columns = self._model, self._schema.columns
         self.classes_ = np.empty(len(classes), dtype=object)
         self.classes_[:] = classes
@@ -293,23 +296,45 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         self.convergence_ = np.array(model.filled.convergence)
         self.n_iter_ = len(self.convergence_)
         self.converged_ = model.filled.converged
+
+    def _warn(self, labels: Ints) -> None:
+        """Say what the user should know about this table and this fit."""
+        model, columns = self._model, self._schema.columns
         empty = [repr(c.name) for c in columns if c.empty]
         if empty:
-            _warn(f"Columns without any observed value stay empty: {', '.join(empty)}.")
+            warn(f"Columns without any observed value stay empty: {', '.join(empty)}.")
+        observed = model.training.observed.sum(axis=0)
+        for place, position in enumerate(self._kept):
+            levels = columns[position].levels
+            if len(levels) >= MANY and len(levels) == observed[place]:
+                warn(
+                    f"Column {columns[position].name!r} has another category in every row. If it "
+                    "only names the rows, leave it out: it makes all rows equally far."
+                )
+        used = model.settings.method.partition or model.settings.method.weights == "class"
+        n_classes = len(self.classes_)
+        if used and n_classes >= MANY and 2 * n_classes > np.count_nonzero(labels >= 0):
+            warn(
+                f"y has {n_classes} different labels in {np.count_nonzero(labels >= 0)} rows, each "
+                "taken for a class. If y is a number to predict, leave it out."
+            )
         small = model.crowded_out()
         if small is not None and (small[1] == 0 or model.choice is None):
             group, others = small
-            where = f"of class {classes[group]!r}" if len(classes) > 1 else "there are"
-            _warn(
+            named = model.settings.method.partition and n_classes > 1
+            where = f"of class {self.classes_[group]!r}" if named else "there are"
+            warn(
                 f"n_neighbors={self.n_neighbors_} is more than the {others} other rows {where}; "
                 "where there are fewer donors all of them are used, and without any a gap keeps "
                 "the mean or mode of its class or of the table."
             )
         if not self.converged_:
-            how = "in a cycle" if self.n_iter_ < self.max_iter else f"at max_iter={self.max_iter}"
-            _warn(
+            cycle = self.n_iter_ < self.max_iter
+            how = "in a cycle" if cycle else f"at max_iter={self.max_iter}"
+            way_out = "raise tol" if cycle else "raise max_iter or tol"
+            warn(
                 f"Filling stopped {how} after {self.n_iter_} iterations with a change of "
-                f"{self.convergence_[-1]:.2g}, above tol={self.tol}; raise max_iter or tol.",
+                f"{self.convergence_[-1]:.2g}, above tol={self.tol}; {way_out}.",
                 ConvergenceWarning,
             )
 
@@ -321,12 +346,3 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of the user's that called us, past scikit-learn's wrappers."""
-    level = 1
-    frame: FrameType | None = sys._getframe()
-    while frame is not None and frame.f_globals["__name__"].partition(".")[0] in OURS:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)

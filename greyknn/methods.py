@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,13 @@ class Method:
     weights: Literal["none", "class", "feature"]
     partition: bool
     average: Literal["weighted", "plain"]
+
+    def __post_init__(self) -> None:
+        for field, allowed in get_type_hints(type(self)).items():
+            given = getattr(self, field)
+            choices = get_args(allowed) or (True, False)
+            if given not in choices:
+                raise ValueError(f"{field}={given!r} is none of {', '.join(map(repr, choices))}.")
 
 
 METHODS = {

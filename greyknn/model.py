@@ -1,6 +1,6 @@
 """A fitted imputer in numbers: scaling, weights, the choice of k and the filled training table.
 
-Everything here is a coded matrix (``table.py``): numbers, category codes, NaN. What the user sees
+Everything here is a coded matrix (``table``): numbers, category codes, NaN. What the user sees
 is ``imputer.py``.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from greyknn import device as devices
 from greyknn.arrays import Bools, Floats, Ints
@@ -23,7 +24,8 @@ from greyknn.filling import (
     starting_fill,
 )
 from greyknn.methods import Method
-from greyknn.neighbors import Comparison, Progress, silent
+from greyknn.neighbors import Comparison
+from greyknn.progress import Progress, silent
 from greyknn.relevance import class_weights, column_weights
 from greyknn.scaling import Scale
 from greyknn.selection import Choice, choose_by_label, choose_by_masking
@@ -94,16 +96,15 @@ class Model:
         scale = Scale.fit(values, categorical)
         scaled = scale.scaled(values)
         kernels = devices.kernels(settings.device)
-        weights = column_weights(settings.method, scaled, categorical, labels, kernels)
-        comparison = _comparison(settings, categorical, weights, progress)
+        weights = column_weights(settings.method, scaled, categorical, labels, kernels, progress)
+        comparison = _comparison(settings, categorical, scale, weights, progress)
         groups = labels if settings.method.partition else np.zeros_like(labels)
-        choice = _choose(settings, comparison, scaled, labels, groups, random_state)
-        n_neighbors = settings.n_neighbors if choice is None else choice.n_neighbors
-        assert isinstance(n_neighbors, int)
+        choice = _choose(settings, comparison, values, labels, groups, random_state)
+        n_neighbors = int(settings.n_neighbors if choice is None else choice.n_neighbors)
         enough = min(n_neighbors, len(scaled))
-        filled = fill_together(comparison, enough, scaled, groups, settings.stopping)
+        filled = fill_together(comparison, enough, values, groups, settings.stopping)
         training = Training(
-            scaled, filled.values, np.arange(len(scaled)), centers(scaled, categorical)
+            filled.values, ~np.isnan(values), np.arange(len(values)), centers(values, categorical)
         )
         return cls(
             settings, categorical, scale, weights, groups, n_neighbors, choice, training,
@@ -123,19 +124,16 @@ class Model:
         n_unsettled : int
             Rows that reached ``max_iter``.
         """
+        comparison = _comparison(
+            self.settings, self.categorical, self.scale, self.weights, progress
+        )
+        enough = min(self.n_neighbors, len(self.groups))
         filled, n_unsettled, _ = fill_new(
-            _comparison(self.settings, self.categorical, self.weights, progress),
-            min(self.n_neighbors, len(self.groups)), self.scale.scaled(values),
-            self.training, self.settings.stopping,
-        )  # fmt: skip
-        return self.scale.unscaled(filled), n_unsettled
+            comparison, enough, values, self.training, self.settings.stopping
+        )
+        return filled, n_unsettled
 
-    @property
-    def completed(self) -> Floats:
-        """The filled training table, on the scale that it came in."""
-        return self.scale.unscaled(self.training.filled)
-
-    def donors(self, row: int, column: int) -> tuple[Ints, Floats, Floats]:
+    def donors(self, row: int, column: int) -> tuple[NDArray[np.integer], Floats, Floats]:
         """Rows, distances and shares of the neighbours that filled a training cell.
 
         Parameters
@@ -171,7 +169,7 @@ class Model:
 
     def crowded_out(self) -> tuple[int, int] | None:
         """The smallest group with gaps, and its other rows, if they are fewer than k; else None."""
-        gaps = np.isnan(self.training.values).any(axis=1) & (self.groups >= 0)
+        gaps = ~self.training.observed.all(axis=1) & (self.groups >= 0)
         sizes = np.bincount(self.groups[self.groups >= 0], minlength=1) - 1
         wanting = np.unique(self.groups[gaps])
         if len(wanting) == 0:
@@ -181,11 +179,12 @@ class Model:
 
 
 def _comparison(
-    settings: Settings, categorical: Bools, weights: Floats, progress: Progress
+    settings: Settings, categorical: Bools, scale: Scale, weights: Floats, progress: Progress
 ) -> Comparison:
     return Comparison(
         method=settings.method,
         categorical=categorical,
+        scale=scale,
         weights=weights,
         kernels=devices.kernels(settings.device),
         metric_on=settings.metric_on,
@@ -196,18 +195,22 @@ def _comparison(
 
 
 def _choose(
-    settings: Settings, comparison: Comparison, scaled: Floats, labels: Ints, groups: Ints,
+    settings: Settings, comparison: Comparison, values: Floats, labels: Ints, groups: Ints,
     random_state: np.random.RandomState,
 ) -> Choice | None:  # fmt: skip
     """The number of neighbours, by the class where there are two; None if it was given."""
     if not isinstance(settings.n_neighbors, str):
         return None
     if settings.n_neighbors == "masked" or labels.max(initial=-1) < 1:
-        return choose_by_masking(comparison, scaled, groups, random_state)
+        return choose_by_masking(comparison, values, groups, random_state)
+    categorical = comparison.categorical
     weights = comparison.weights
     if weights.ndim == 2:  # the target that the vote predicts is the class
-        weights = class_weights(scaled, comparison.categorical, labels, comparison.kernels)
-    seen = scaled
+        scaled = comparison.scale.scaled(values)
+        weights = class_weights(
+            scaled, categorical, labels, comparison.kernels, comparison.progress
+        )
     if settings.metric_on == "imputed":
-        seen = starting_fill(scaled, comparison.categorical, groups)
+        values = starting_fill(values, categorical, groups)
+    seen = comparison.scale.scaled(values)
     return choose_by_label(comparison, weights, seen, labels, random_state)

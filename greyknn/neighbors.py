@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.methods import Method
+from greyknn.progress import Progress, silent
+from greyknn.scaling import Scale
 from greyknn_kernels import formula, packing
-
-Progress = Callable[[str, int, int], None]
 
 METRICS = {"grey": formula.GREY, "heom": formula.HEOM}
 
 BATCH = 2**31
 """Pairs of cells searched between two reports of progress, about a quarter of a second."""
-
-
-def silent(_step: str, _done: int, _total: int) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,8 @@ class Comparison:
     ----------
     method : Method
     categorical : array of shape (n_columns,)
+    scale : Scale
+        Puts numbers on [0, 1].
     weights : array of shape (n_columns,) or (n_columns, n_columns)
         lambda; with two axes, a row for each target column.
     kernels : module
@@ -43,11 +42,12 @@ class Comparison:
     rho : float
         Distinguishing coefficient of equation 32.
     progress : callable
-        Called with a step's name, the queries done and their number.
+        As ``progress.Progress``.
     """
 
     method: Method
     categorical: Bools
+    scale: Scale
     weights: Floats
     kernels: ModuleType
     metric_on: str = "observed"
@@ -62,7 +62,7 @@ class Neighbors:
 
     Parameters
     ----------
-    rows : array of shape (n_queries, k), int64
+    rows : array of shape (n_queries, k), int32
         Rows of the donors' table; -1 behind the last neighbour.
     distances : array of shape (n_queries, k), float64
         1 - GRG (equation 36) or HEOM distances (equations 7 and 31).
@@ -70,7 +70,7 @@ class Neighbors:
         How many neighbours there are; 0 when no observed cell says who is near.
     """
 
-    rows: Ints
+    rows: NDArray[np.integer]
     distances: Floats
     counts: Ints
 
@@ -115,6 +115,21 @@ class DonorTable:
         self.blocks = packing.pack_donors(self.values)
         self.position = np.full(len(values), -1, dtype=np.int64)
         self.position[self.rows] = np.arange(len(rows))
+        self._numbers: tuple[Floats, Ints] | None = None
+
+    def numbers(self, categorical: Bools) -> tuple[Floats, Ints]:
+        """Numeric columns, ascending in each group, and how many cells are observed before each.
+
+        Made once: they do not depend on weights.
+        """
+        if self._numbers is None:
+            columns = np.ascontiguousarray(self.values[:, ~categorical].T)
+            for start, stop in pairwise(self.starts):
+                columns[:, start:stop].sort(axis=1)
+            known = np.zeros((len(columns), len(self.values) + 1), dtype=np.int64)
+            np.cumsum(~np.isnan(columns), axis=1, out=known[:, 1:])
+            self._numbers = columns, known
+        return self._numbers
 
     def ranges(self, groups: Ints) -> tuple[Ints, Ints]:
         """First and last position of the donors that queries of these groups see."""
@@ -182,25 +197,21 @@ def nearest(
             found.distances[part], found.rows[part], found.counts[part],
         )  # fmt: skip
         comparison.progress("neighbours", min(start + step, n_queries), n_queries)
-    filled = found.rows >= 0
-    found.rows[filled] = donors.rows[found.rows[filled]]
-    return found
+    # Rows fit into 32 bits, and lists of neighbours are what large tables need most memory for.
+    rows = np.append(donors.rows, -1).astype(np.int32)[found.rows]
+    return replace(found, rows=rows)
 
 
 def grey_extremes(
     comparison: Comparison, donors: DonorTable, queries: Floats, own: Ints, first: Ints, last: Ints
 ) -> tuple[Floats, Floats]:
     """``Dmin`` and ``Dmax`` of equation 32 for each query, over its donors and all numbers."""
-    numeric = ~comparison.categorical
-    columns = np.ascontiguousarray(donors.values[:, numeric].T)
-    for start, stop in zip(donors.starts[:-1], donors.starts[1:], strict=True):
-        columns[:, start:stop].sort(axis=1)
-    known = np.zeros((len(columns), len(donors.values) + 1), dtype=np.int64)
-    np.cumsum(~np.isnan(columns), axis=1, out=known[:, 1:])
+    columns, known = donors.numbers(comparison.categorical)
     observed = np.ascontiguousarray((known[:, last] - known[:, first]).T)
     smallest, largest = np.empty(len(queries)), np.empty(len(queries))
+    numbers = np.ascontiguousarray(queries[:, ~comparison.categorical])
     comparison.kernels.extremes(
-        np.ascontiguousarray(queries[:, numeric]), own, first, last, columns, observed,
+        numbers, own, first, last, columns, observed,
         smallest, largest,
     )  # fmt: skip
     return smallest, largest

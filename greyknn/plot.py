@@ -50,7 +50,7 @@ def overview(imputer: GreyKNNImputer) -> Figure:
         import matplotlib.figure
     except ImportError as error:
         raise ImportError('The picture needs matplotlib: pip install "greyknn[plot]".') from error
-    gaps, weights = np.isnan(imputer._model.training.values), imputer._model.weights
+    gaps, weights = ~imputer._model.training.observed, imputer._model.weights
     names = [_label(imputer._schema.columns[column].name) for column in imputer._kept]
     method = imputer.method if isinstance(imputer.method, str) else "own method"
     with matplotlib.rc_context(STYLE):

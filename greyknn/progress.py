@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from greyknn.neighbors import Progress, silent
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+Progress = Callable[[str, int, int], None]
+"""Called with a step's name, how much of it is done, and how much there is."""
+
 PATIENCE = 1.0
 """Seconds of work before anything is shown."""
+
+
+def silent(_step: str, _done: int, _total: int) -> None:
+    """Report nothing."""
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from scipy.signal import oaconvolve
 
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.methods import Method
+from greyknn.progress import Progress, silent
 
 EXACT_ROWS = 2048
 """Up to this many rows window sums are exact; above, densities are binned."""
@@ -37,6 +38,7 @@ def column_weights(
     categorical: Bools,
     labels: Ints,
     kernels: ModuleType,
+    progress: Progress = silent,
 ) -> Floats:
     """The weights lambda of a method's distance (equation 30).
 
@@ -49,6 +51,7 @@ def column_weights(
     labels : array of shape (n_rows,)
         Class codes, -1 for rows without a label.
     kernels : module
+    progress : callable
 
     Returns
     -------
@@ -60,26 +63,36 @@ def column_weights(
     if method.weights == "none":
         return np.full(n_columns, 1.0 / n_columns if method.metric == "grey" else 1.0)
     if method.weights == "class":
-        return class_weights(values, categorical, labels, kernels)
-    information = feature_information(values, categorical, kernels)
+        return class_weights(values, categorical, labels, kernels, progress)
+    information = feature_information(values, categorical, kernels, progress)
     others = 1.0 - np.eye(n_columns)
     return _normalized(information, others)
 
 
-def class_weights(values: Floats, categorical: Bools, labels: Ints, kernels: ModuleType) -> Floats:
+def class_weights(
+    values: Floats,
+    categorical: Bools,
+    labels: Ints,
+    kernels: ModuleType,
+    progress: Progress = silent,
+) -> Floats:
     """Each column's share of the information about the class (equation 30)."""
-    information = class_information(values, categorical, labels, kernels)
+    information = class_information(values, categorical, labels, kernels, progress)
     return _normalized(information, np.ones(values.shape[1]))
 
 
 def class_information(
-    values: Floats, categorical: Bools, labels: Ints, kernels: ModuleType
+    values: Floats,
+    categorical: Bools,
+    labels: Ints,
+    kernels: ModuleType,
+    progress: Progress = silent,
 ) -> Floats:
     """Mutual information of each column with the class, bits (equations 18 and 24 to 29).
 
     Parameters
     ----------
-    values, categorical, labels, kernels : as in ``column_weights``
+    values, categorical, labels, kernels, progress : as in ``column_weights``
 
     Returns
     -------
@@ -94,15 +107,18 @@ def class_information(
             information[column] = _plug_in(cells.astype(np.int64), classes)
         else:
             information[column] = _parzen(cells, classes, kernels)
+        progress("weights", column + 1, len(categorical))
     return information
 
 
-def feature_information(values: Floats, categorical: Bools, kernels: ModuleType) -> Floats:
+def feature_information(
+    values: Floats, categorical: Bools, kernels: ModuleType, progress: Progress = silent
+) -> Floats:
     """Mutual information of every two columns, bits (equations 19, 22 and 24 to 29).
 
     Parameters
     ----------
-    values, categorical, kernels : as in ``column_weights``
+    values, categorical, kernels, progress : as in ``column_weights``
 
     Returns
     -------
@@ -125,6 +141,7 @@ def feature_information(values: Floats, categorical: Bools, kernels: ModuleType)
             else:
                 bits = _joint_parzen(x, z, kernels)
             information[i, j] = information[j, i] = bits
+        progress("weights", i * (i + 1) // 2, n_columns * (n_columns - 1) // 2)
     return information
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greyknn.arrays import Floats, Ints
-from greyknn.filling import average, starting_fill
+from greyknn.filling import average, squared_change, starting_fill
 from greyknn.neighbors import Comparison, DonorTable, nearest, rank_gaps
 
 MOST_NEIGHBORS = 20
@@ -32,12 +32,10 @@ class Choice:
     n_neighbors : int
     errors : array of shape (n_candidates,)
         Error rate, or mean squared error of masked cells, with 1, 2, ... neighbours.
-    by : {"label", "masked"}
     """
 
     n_neighbors: int
     errors: Floats
-    by: str
 
 
 def choose_by_label(
@@ -87,7 +85,7 @@ def choose_by_label(
             winner = np.where(won, voted[:, : k + 1], len(labels)).min(axis=1)
             wrong[k] += np.count_nonzero(winner != truth)
         total += len(truth)
-    return _smallest(wrong / max(total, 1), "label")
+    return _smallest(wrong / max(total, 1))
 
 
 def stratified_folds(labels: Ints, random_state: np.random.RandomState) -> Ints:
@@ -104,8 +102,11 @@ def masked_folds(observed: NDArray[np.bool_], random_state: np.random.RandomStat
 
     A part never holds all observed cells of a column: one stays to be learnt from.
     """
-    cells = np.argwhere(observed)
+    cells = np.flatnonzero(observed)
+    if len(cells) > 10 * MOST_SCORED:  # a permutation of all would take more memory than the table
+        cells = cells[np.unique(random_state.randint(len(cells), size=2 * MOST_SCORED))]
     cells = cells[random_state.permutation(len(cells))[:MOST_SCORED]]
+    cells = np.column_stack(np.unravel_index(cells, observed.shape))
     folds = []
     for part in (cells[fold::FOLDS] for fold in range(FOLDS)):
         hidden = np.bincount(part[:, 1], minlength=observed.shape[1])
@@ -142,7 +143,7 @@ def choose_by_masking(
         queries, lists = np.unique(cells[:, 0], return_inverse=True)
         gaps = np.zeros((len(queries), values.shape[1]), dtype=bool)
         gaps[lists, cells[:, 1]] = True
-        seen = masked if comparison.metric_on == "observed" else start
+        seen = comparison.scale.scaled(masked if comparison.metric_on == "observed" else start)
         rankings = rank_gaps(
             comparison, MOST_NEIGHBORS, queries=seen[queries], gaps=gaps, donor_values=seen,
             donor_observed=~np.isnan(masked), donor_rows=donor_rows, donor_groups=groups,
@@ -159,13 +160,11 @@ def choose_by_masking(
             for k in range(MOST_NEIGHBORS):
                 filled = start[queries]
                 average(comparison, k + 1, ranking, gaps, start, filled)
-                missed = filled[rows, columns] - truth
-                missed = np.where(comparison.categorical[columns], missed != 0, missed**2)
-                loss[k] += missed.sum()
-    return _smallest(loss[:most] / max(total, 1), "masked")
+                loss[k] += squared_change(comparison, filled[rows, columns], truth, columns).sum()
+    return _smallest(loss[:most] / max(total, 1))
 
 
-def _smallest(errors: Floats, by: str) -> Choice:
+def _smallest(errors: Floats) -> Choice:
     """The largest k with the smallest error."""
     best = np.flatnonzero(errors <= errors.min() * (1.0 + SAME_ERROR))[-1]
-    return Choice(int(best) + 1, errors, by)
+    return Choice(int(best) + 1, errors)

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -128,12 +129,12 @@ def test_options_reach_the_engine(home: Path, monkeypatch: pytest.MonkeyPatch) -
     assert told == {
         "method": "iknn", "n_neighbors": 7, "device": "cpu", "metric_on": "imputed",
         "donors": "observed", "rho": 0.3, "tol": 0.01, "max_iter": 5, "random_state": 9,
-        "categorical_features": [0, 2], "keep_empty_features": False, "verbose": 0,
+        "categorical_features": [0, 2], "keep_empty_features": False, "verbose": 1,
     }  # fmt: skip
     assert y == ["Adelie", "Adelie", "Adelie", "Gentoo", "Gentoo", None]
     np.testing.assert_array_equal(X[:, 3], [7, 7, 10, 10, 10, np.nan])
     greyknn_("impute", "data.csv", "--ignore", "when", "-o", "o.csv")
-    defaults = {**GreyKNNImputer().get_params(), "categorical_features": [0, 1, 4]}
+    defaults = {**GreyKNNImputer().get_params(), "categorical_features": [0, 1, 4], "verbose": 1}
     assert {name: seen[1][name] for name in defaults} == defaults
     assert seen[1]["y"] is None
 
@@ -536,7 +537,7 @@ def test_demo_runs_in_its_folder(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert result.stderr.startswith("greyknn: error: The demo needs palmerpenguins")
 
 
-def test_bars_are_shown_on_a_terminal_only(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet_work_shows_no_progress(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
     def spy(self: GreyKNNImputer, X: Any, y: Any) -> Any:
@@ -545,12 +546,27 @@ def test_bars_are_shown_on_a_terminal_only(home: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(GreyKNNImputer, "fit_transform", spy)
     impute("-o", "o.csv")
-    with CliRunner().isolation():
-        stream = type(sys.stderr)
-    monkeypatch.setattr(stream, "isatty", lambda self: True)
-    impute("-o", "o.csv")
     impute("-o", "o.csv", "--quiet")
-    assert seen == [0, 1, 0]
+    assert seen == [1, 0]
+
+
+def test_a_fill_that_is_written_like_a_missing_cell_is_a_fill(home: Path) -> None:
+    Path("data.csv").write_text("a,b\n98,1\n100,1.1\n99,1.05\n98,1.02\n100,1.04\n")
+    result = greyknn_("impute", "data.csv", "-o", "o.parquet", "--missing", "99", "--k", "2")
+    assert result.exit_code == 0, result.output
+    assert pq.read_table("o.parquet")["a"].to_pylist() == [98, 100, 99, 98, 100]
+
+
+@pytest.mark.parametrize(("text", "code"), [("?", 0), ("inf", 2), ("-Infinity", 2), ("1e999", 2)])
+def test_a_stray_text_among_numbers_is_told(home: Path, text: str, code: int) -> None:
+    numbers = [str(number) for number in range(20)]
+    numbers[7] = text
+    Path("data.csv").write_text("age,b\n" + "".join(f"{number},1\n" for number in numbers))
+    result = greyknn_("impute", "data.csv", "-o", "o.csv")
+    assert result.exit_code == code
+    expected = f"because of {text!r} in line 9" if code == 0 else f"has {text!r} in line 9"
+    assert expected in result.stderr
+    assert f"--missing {text!r}" in result.stderr
 
 
 def test_version_and_help_need_no_numba() -> None:

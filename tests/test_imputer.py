@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.datasets import load_iris
@@ -23,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 
 import greyknn
 from asserts import assert_observed_kept
-from greyknn import METHODS, GreyKNNImputer
+from greyknn import METHODS, GreyKNNImputer, Method
 from strategies import Case, cases
 
 
@@ -75,6 +77,24 @@ def test_set_output(library: str) -> None:
         assert type(out).__module__.startswith(library)
         assert list(out.columns) == ["x0", "x1", "x2", "x3"]
         assert not np.isnan(np.asarray(out)).any()
+
+
+@pytest.mark.parametrize("given", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize("wanted", ["pandas", "polars"])
+def test_set_output_of_frames_keeps_their_types(given: str, wanted: str) -> None:
+    whole = pd.array([1, None, 3, 4], dtype="Int64")
+    frame = pd.DataFrame({"n": whole, "f": [0.5, 1.5, None, 2.5], "s": list("xyxy")})
+    table = {
+        "pandas": lambda: frame,
+        "polars": lambda: pl.from_pandas(frame),
+        "pyarrow": lambda: pa.Table.from_pandas(frame, preserve_index=False),
+    }[given]()
+    imputer = GreyKNNImputer("iknn", n_neighbors=1).set_output(transform=wanted)
+    for out in (imputer.fit_transform(table), imputer.transform(table)):
+        assert type(out).__module__.startswith(wanted)
+        assert list(out.columns) == ["n", "f", "s"]
+        assert [float(value) for value in out["n"]] == [1, float(out["n"][1]), 3, 4]
+        assert "float" in str(out.dtypes[1] if wanted == "polars" else out.dtypes["f"]).lower()
 
 
 def test_nothing_missing_is_one_iteration_without_change() -> None:
@@ -167,6 +187,24 @@ def test_new_rows_that_do_not_settle_warn() -> None:
         imputer.transform(X)
 
 
+def test_labels_and_categories_that_never_repeat_are_told() -> None:
+    X, y = holey()
+    with (
+        pytest.warns(UserWarning, match="60 different labels in 60 rows.*leave it out"),
+        pytest.warns(UserWarning, match="0 other rows of class"),
+    ):
+        greyknn.impute(X, np.linspace(0, 1, 60))
+    frame = pd.DataFrame({"x": X[:, 0], "name": [f"row {i}" for i in range(60)]})
+    with pytest.warns(UserWarning, match="Column 'name' has another category in every row"):
+        greyknn.impute(frame, y)
+
+
+def test_only_a_partition_runs_out_of_a_class() -> None:
+    X, y = holey()
+    with pytest.warns(UserWarning, match="more than the 59 other rows there are"):
+        greyknn.impute(X, y, method="miknn", n_neighbors=100)
+
+
 # --- labels
 
 
@@ -218,6 +256,12 @@ def test_no_labels_is_one_class() -> None:
     for method in METHODS:
         one_class = greyknn.impute(X, np.zeros(60), method=method, n_neighbors=5)
         assert (greyknn.impute(X, method=method, n_neighbors=5) == one_class).all()
+
+
+@pytest.mark.parametrize("k", [np.int64(3), np.uint8(3)])
+def test_k_may_be_any_integer(k: Any) -> None:
+    X, y = holey()
+    assert (greyknn.impute(X, y, n_neighbors=k) == greyknn.impute(X, y, n_neighbors=3)).all()
 
 
 def test_without_classes_k_comes_from_masked_cells() -> None:
@@ -323,11 +367,15 @@ def test_transform_checks_columns() -> None:
 
 def test_a_failed_fit_leaves_the_imputer_as_it_was() -> None:
     X, y = holey()
-    imputer = GreyKNNImputer().fit(X, y)
-    before = imputer.transform(X)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    imputer = GreyKNNImputer(keep_empty_features=True).fit(frame, y)
+    before = imputer.transform(frame)
     with pytest.raises(ValueError, match="labels"):
-        imputer.fit(X, y[:5])
-    assert (imputer.transform(X) == before).all()
+        imputer.fit(frame[["a", "b"]], y[:5])
+    with pytest.raises(ValueError, match="No column has an observed value"):
+        imputer.fit(frame[["a", "b", "c"]] * np.nan)
+    pd.testing.assert_frame_equal(imputer.transform(frame), before)
+    assert imputer.n_features_in_ == 4
 
 
 # --- SPEC: hand-picked cases
@@ -366,11 +414,29 @@ def test_a_class_of_one_row_takes_the_global_mean() -> None:
     assert out[5, 1] == pytest.approx(np.nanmean(X[:, 1]))
 
 
-def test_the_largest_numbers_there_are() -> None:
+def test_very_large_and_very_small_numbers() -> None:
     X, y = holey()
     plain = greyknn.impute(X, y, n_neighbors=4)
-    top = np.nanmax(np.abs(X)) / 1.7e308
-    np.testing.assert_allclose(greyknn.impute(X / top, y, n_neighbors=4) * top, plain)
+    for factor in (1e295, 1e-295):
+        np.testing.assert_allclose(greyknn.impute(X * factor, y, n_neighbors=4) / factor, plain)
+    imputer = GreyKNNImputer(n_neighbors=4).fit(X * 1e-200, y)
+    out = imputer.transform(np.array([[9e299, np.nan, -9e299, 1.0]]))
+    assert np.nanmin(X[:, 1]) <= out[0, 1] * 1e200 <= np.nanmax(X[:, 1])
+    X[3, 2] = 2e300
+    with pytest.raises(ValueError, match=r"Column 2 holds 2e\+300 in row 3.*cannot be averaged"):
+        greyknn.impute(X, y)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_neighbour_gives_its_own_value(method: str) -> None:
+    X, y = holey(n_rows=120)
+    X = np.round(X, 2) + 0.01
+    imputer = GreyKNNImputer(method, n_neighbors=1, donors="observed")
+    out = imputer.fit_transform(X, y)
+    for row, column in np.argwhere(np.isnan(X)):
+        assert out[row, column] in X[:, column]
+        (donor,) = imputer.explain(row, column)
+        assert donor.value == X[donor.row, column] == out[row, column]
 
 
 def test_duplicates_give_their_value() -> None:
@@ -402,18 +468,14 @@ def test_only_categories_and_only_constants(method: str) -> None:
 def test_the_order_of_rows_does_not_matter(case: Case, method: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     X = np.where(np.isnan(case.X), np.nan, rng.random(case.X.shape))  # no two distances tie
-    if (np.isnan(X).all(axis=1)).any():
-        return
+    # Rows without a common observed column all tie at the largest distance.
+    observed = (~np.isnan(X)).astype(int)
+    assume((observed @ observed.T).all())
     order = rng.permutation(len(X))
     y = None if case.y is None else np.array(case.y, dtype=object)
     plain = greyknn.impute(X, y, method=method, n_neighbors=3)
     turned = greyknn.impute(X[order], None if y is None else y[order], method=method, n_neighbors=3)
-    try:
-        np.testing.assert_allclose(turned, plain[order], rtol=1e-9)
-    except AssertionError:
-        # Rows with no column in common with a donor tie at the largest distance.
-        observed = ~np.isnan(X)
-        assert not (observed.astype(int) @ observed.T.astype(int)).all()
+    np.testing.assert_allclose(turned, plain[order], rtol=1e-9)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -437,6 +499,15 @@ def test_weights_find_the_informative_columns() -> None:
         gaps[np.random.default_rng(0).choice(400, 40, replace=False), 0] = True
         ratio.append(error(X, y, gaps, VARIANTS[method], "observed"))
     assert ratio[0] < 0.75 * ratio[1]
+
+
+def test_a_misspelt_method_description_is_refused() -> None:
+    with pytest.raises(ValueError, match="metric='gray' is none of 'grey', 'heom'"):
+        Method("gray", "class", True, "weighted")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="weights='bogus'"):
+        Method("grey", "bogus", True, "weighted")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="partition='yes' is none of True, False"):
+        Method("grey", "none", "yes", "weighted")  # type: ignore[arg-type]
 
 
 def test_a_method_may_be_described_by_its_parts() -> None:

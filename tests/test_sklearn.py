@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.utils import estimator_checks as checks
@@ -28,6 +30,7 @@ MORE_CHECKS = [
     checks.check_global_set_output_transform_polars,
     checks.check_param_validation,
     checks.check_inplace_ensure_writeable,
+    checks.check_estimators_partial_fit_n_features,
 ]
 
 
@@ -41,3 +44,37 @@ def test_scikit_learn_checks(estimator: GreyKNNImputer, check: Any) -> None:
 def test_checks_that_scikit_learn_does_not_run_by_itself(check: Any) -> None:
     estimator = GreyKNNImputer()
     check(type(estimator).__name__, clone(estimator))
+
+
+# --- as in scikit-learn's own tests of imputers (sklearn/impute/tests/test_common.py)
+
+
+@pytest.mark.parametrize("estimator", VARIANTS, ids=lambda variant: variant.method)
+def test_a_value_missing_only_at_transform(estimator: GreyKNNImputer) -> None:
+    out = clone(estimator).fit([[1], [2]]).transform([[3], [np.nan]])
+    assert out.tolist() == [[3.0], [1.5]]
+
+
+@pytest.mark.parametrize("estimator", VARIANTS, ids=lambda variant: variant.method)
+@pytest.mark.filterwarnings("ignore:n_neighbors=", "ignore:Filling stopped")
+def test_pandas_integers_with_gaps(estimator: GreyKNNImputer) -> None:
+    n = np.nan
+    X = np.array([[n, 1, 5, n, 1], [2, n, 1, n, 2], [6, 3, n, n, 3], [1, 2, 9, 7, 4]])
+    expected = clone(estimator).fit_transform(X)
+    out = clone(estimator).fit_transform(pd.DataFrame(X, dtype="Int16", columns=list("abcde")))
+    assert (out.dtypes == "Int16").all()
+    assert np.abs(out.to_numpy(dtype=float) - expected).max() <= 0.5
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_no_column_is_ever_dropped(keep: bool) -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0, np.nan], "b": [np.nan] * 3, "c": [1.0, 2.0, 3.0]})
+    imputer = GreyKNNImputer("iknn", n_neighbors=1, keep_empty_features=keep)
+    if not keep:
+        with pytest.raises(ValueError, match="'b' has no observed value"):
+            imputer.fit(frame)
+        return
+    with pytest.warns(UserWarning, match="stay empty: 'b'"):
+        imputer.fit(frame)
+    assert imputer.get_feature_names_out().tolist() == ["a", "b", "c"]
+    assert list(imputer.transform(frame).columns) == ["a", "b", "c"]

@@ -22,7 +22,7 @@ from typing import BinaryIO, cast
 from greyknn.files import arrows, separated
 from greyknn.files.arrows import ArrowTable
 from greyknn.files.texts import MISSING, InputError, TextTable
-from greyknn.neighbors import Progress, silent
+from greyknn.progress import Progress, silent
 
 Table = TextTable | ArrowTable
 

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, BinaryIO, TextIO
 
 from greyknn.files.texts import InputError, TextTable
-from greyknn.neighbors import Progress, silent
+from greyknn.progress import Progress, silent
 
 STRANGERS = {b"PAR1": "a parquet file", b"PK\3\4": "an Excel workbook or a zip archive"}
 CHUNK = 50_000
@@ -85,7 +85,7 @@ def write(table: TextTable, handle: BinaryIO, separator: str, progress: Progress
         for begin in range(0, len(columns[0]), CHUNK):
             chunk = (cells[begin : begin + CHUNK] for cells in columns)
             writer.writerows(zip(*chunk, strict=True))
-            progress("Writing", begin, len(columns[0]))
+            progress("Writing", min(begin + CHUNK, len(columns[0])), len(columns[0]))
     finally:
         text.detach()
 

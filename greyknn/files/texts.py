@@ -100,6 +100,13 @@ def _all_numbers(texts: Iterable[str]) -> bool:
     return all(_NUMBER.fullmatch(text) and math.isfinite(float(text)) for text in texts)
 
 
+def _infinite(text: str) -> bool:
+    try:
+        return math.isinf(float(text))
+    except ValueError:
+        return False
+
+
 def _are_numbers(texts: set[str], comma: bool) -> bool:
     """Whether a column of these texts is one of numbers, if the user does not say it."""
     pointed = _pointed(texts, comma)
@@ -129,6 +136,7 @@ class TextTable:
     comma: bool = False
     codings: dict[str, Coding] = field(default_factory=dict)
     index: Collection[str] = ()
+    masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -136,10 +144,16 @@ class TextTable:
         return list(self.columns)
 
     def missing(self, name: str) -> NDArray[np.bool_]:
-        """Which cells of a column are gaps, shape (n_rows,)."""
-        cells = self.columns[name]
-        gaps = {text for text in set(cells) if text.strip() in self.gaps}
-        return np.fromiter((cell in gaps for cell in cells), dtype=bool, count=len(cells))
+        """Which cells of a column are gaps, shape (n_rows,).
+
+        Looked up once: a fill may happen to be written like a missing cell.
+        """
+        if name not in self.masks:
+            cells = self.columns[name]
+            gaps = {text for text in set(cells) if text.strip() in self.gaps}
+            found = (cell in gaps for cell in cells)
+            self.masks[name] = np.fromiter(found, dtype=bool, count=len(cells))
+        return self.masks[name]
 
     def values(self, name: str) -> list[Any]:
         """A column as ints, floats or texts, with None in the gaps."""
@@ -188,6 +202,7 @@ class TextTable:
             fills = self.codings[name].texts(X[rows, j].tolist())
             for row, text in zip(rows.tolist(), fills, strict=True):
                 self.columns[name][row] = text
+            self.masks[name] = np.zeros(len(X), dtype=bool)
 
     def _check_numbers(self, name: str, gaps: NDArray[np.bool_]) -> None:
         for row in np.flatnonzero(~gaps).tolist():
@@ -215,6 +230,23 @@ class TextTable:
             raise InputError(
                 f"column {name!r} holds numbers such as {shown!r}, but the decimal sign is "
                 f"{',' if self.comma else '.'!r}: change it with --decimal; or {out}"
+            )
+        strange = {text for text in distinct if not _all_numbers(_pointed([text], self.comma))}
+        if strange and 3 * len(strange) <= len(distinct - strange):
+            text = next(text for text in texts if text in strange)
+            line = self._line(self.columns[name].index(text))
+            infinite = [text for text in strange if _infinite(text)]
+            if infinite:
+                raise InputError(
+                    f"column {name!r} has {infinite[0]!r} in line "
+                    f"{self._line(self.columns[name].index(infinite[0]))}, which cannot be "
+                    f"averaged: replace it, or call it missing with --missing {infinite[0]!r}."
+                )
+            warnings.warn(
+                f"Column {name!r} is taken for categories because of {text!r} in line {line}. If "
+                f"that is a missing cell, say --missing {text!r}; if not, --categorical {name!r}.",
+                UserWarning,
+                stacklevel=3,
             )
         if len(distinct) == len(texts) >= MANY:
             warnings.warn(

@@ -1,7 +1,7 @@
 """Any table <-> a float64 matrix of numbers and category codes; nothing else knows about frames."""
 
 from greyknn.table.columns import Column
-from greyknn.table.frames import open_table
+from greyknn.table.frames import open_table, to_library
 from greyknn.table.schema import Coded, Schema, encode_labels
 
-__all__ = ["Coded", "Column", "Schema", "encode_labels", "open_table"]
+__all__ = ["Coded", "Column", "Schema", "encode_labels", "open_table", "to_library"]

@@ -28,6 +28,10 @@ _NESTED = (dict, list, tuple, set, frozenset, np.ndarray)
 _COMPLEX = (complex, np.complexfloating)
 
 
+LARGEST = 1e300
+"""Sums and differences of numbers up to this do not overflow."""
+
+
 @dataclass(frozen=True)
 class Column:
     """What fit learnt about one column.
@@ -128,6 +132,13 @@ def _finite(cells: Cells, values: NDArray[np.float64]) -> NDArray[np.float64]:
         raise ValueError(
             f"{cells.label} holds infinity in row {infinite.argmax()}: replace it by a number, or "
             "by NaN to have it filled."
+        )
+    too_large = np.abs(values) > LARGEST
+    if too_large.any():
+        row = too_large.argmax()
+        raise ValueError(
+            f"{cells.label} holds {values[row]:g} in row {row}, and numbers beyond {LARGEST:g} "
+            "cannot be averaged: divide the column by a power of 10, or make the cell NaN."
         )
     return values
 

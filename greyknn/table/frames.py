@@ -132,6 +132,14 @@ def to_array(frame: Any) -> NDArray[Any]:
     return array
 
 
+def to_library(out: Any, library: str) -> Any:
+    """Return a frame as one of pandas or polars; other tables and other names as they are."""
+    if library not in ("pandas", "polars") or isinstance(out, np.ndarray):
+        return out
+    frame = nw.from_native(out, eager_only=True)
+    return frame.to_pandas() if library == "pandas" else frame.to_polars()
+
+
 def open_labels(y: Any) -> tuple[Cells, int]:
     """Open a column of class labels; return it with its length."""
     pyarrow = nw.dependencies.get_pyarrow()

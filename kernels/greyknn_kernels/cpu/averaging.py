@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 
 from greyknn_kernels import formula
 from greyknn_kernels.cpu.binding import leaf, loop
@@ -55,10 +56,16 @@ def fill(
                     best = votes
                     filled[cell] = code
         else:
-            total = 0.0
             weights = 0.0
+            low = np.inf
+            high = -np.inf
             for neighbor in range(count):
-                weight = _mean_weight(average, near[0], near[neighbor])
-                weights += weight
-                total += weight * table[rows[neighbor], column]
-            filled[cell] = total / weights
+                weights += _mean_weight(average, near[0], near[neighbor])
+                low = min(low, table[rows[neighbor], column])
+                high = max(high, table[rows[neighbor], column])
+            total = 0.0
+            for neighbor in range(count):
+                share = _mean_weight(average, near[0], near[neighbor]) / weights
+                total += share * table[rows[neighbor], column]
+            # Rounding must not lead out of what the neighbours have: equal values stay equal.
+            filled[cell] = min(max(total, low), high)
