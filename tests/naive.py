@@ -320,20 +320,24 @@ def totals(
 
     "grey": sum_p lambda_p (1 - GRC_p), which is D of (36) when lambda sums to 1.
     "heom": sum_p lambda_p d_p^2, the square of (7) or (31).
+
+    Rounded to multiples of 2^-44, so that the rounding of sums does not break ties.
     """
     _one_of("metric", metric, "grey", "heom")
     if metric == "grey":
-        return [
+        sums = [
             _sum(w * (1.0 - g) for w, g in zip(weights, row, strict=True))
             for row in grey_coefficients(query, donors, categorical, rho)
         ]
-    return [
-        _sum(
-            w * _heom_part(a, b, codes) ** 2
-            for a, b, codes, w in zip(query, donor, categorical, weights, strict=True)
-        )
-        for donor in donors
-    ]
+    else:
+        sums = [
+            _sum(
+                w * _heom_part(a, b, codes) ** 2
+                for a, b, codes, w in zip(query, donor, categorical, weights, strict=True)
+            )
+            for donor in donors
+        ]
+    return [math.floor(total * 2.0**44 + 0.5) / 2.0**44 for total in sums]
 
 
 def neighbours(

@@ -46,6 +46,7 @@ def brute_force(
             total += weight * formula.dissimilarity(
                 metric, query[column], donors[row, column], categorical[column], smallest, offset
             )
+        total = formula.settled(total)
         totals.append((math.sqrt(total) if metric == HEOM else total, row))
     return sorted(totals)
 

@@ -10,6 +10,7 @@ Problems" (arXiv 2002.10709).  Differences are on the [0, 1] scale of equation 3
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 GREY = 0
@@ -26,6 +27,10 @@ WEIGHTED = 1
 
 SAME_DISTANCE = 1e-12
 """Relative spread of distances below which "all the distances are equal" (equation 12)."""
+
+
+GRAIN = 2.0**44
+"""Distances are multiples of 1 / GRAIN, about 6e-14."""
 
 
 def search_term(metric: int, query: Any, donor: Any, weight: Any, offset: Any) -> tuple[Any, Any]:
@@ -88,6 +93,15 @@ def dissimilarity(
     if offset == 0.0:  # Dmax = 0: every comparable number equals the query's
         return 0.0
     return (difference - smallest) / (difference + offset)
+
+
+def settled(total: Any) -> Any:
+    """A sum of dissimilarities without its last bits.
+
+    Two donors can be equally far by different columns, or in a different order of additions on
+    another device; rounding must not decide who is nearer, the lower row shall.
+    """
+    return math.floor(total * GRAIN + 0.5) / GRAIN
 
 
 def insert(distances: Any, positions: Any, distance: Any, position: Any) -> None:

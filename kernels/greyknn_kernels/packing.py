@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from greyknn_kernels.formula import GREY
+from greyknn_kernels.formula import GRAIN, GREY
 
 BLOCK = 256
 """Donors in one block: a block's cells of one column are one contiguous vector."""
@@ -139,7 +139,7 @@ def pack_query(
     # chain and its division, one per sum; gaps and unequal categories that are not quite 0.
     # Twice the bound leaves room for what a compiler may reorder.
     slack = 2.0 * UNIT * total * (48.0 + n_columns + 2.0 * reach)
-    slack += total * (smallest + offset) * 4.0 / FAR
+    slack += total * (smallest + offset) * 4.0 / FAR + 1.0 / GRAIN
     if not safe:
         slack = np.inf
     return n_chains, base, slack

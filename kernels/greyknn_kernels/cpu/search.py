@@ -21,6 +21,7 @@ GROUP = 16
 _search_term = fast_leaf(formula.search_term)
 _dissimilarity = leaf(formula.dissimilarity)
 _insert = inner(formula.insert)
+_settled = leaf(formula.settled)
 _pack_query = inner(packing.pack_query)
 
 
@@ -78,7 +79,7 @@ def _total_distance(
         total += weights[column] * _dissimilarity(
             metric, query[column], donor[column], categorical[column], smallest, offset
         )
-    return total
+    return _settled(total)
 
 
 @inner
