@@ -10,6 +10,7 @@ import numpy as np
 from bench.report import seconds, show
 from greyknn import METHODS
 from greyknn.neighbors import Comparison, DonorTable, nearest
+from greyknn.scaling import Scale
 from greyknn_kernels import cpu
 
 N_DONORS = 20_000
@@ -30,7 +31,9 @@ def main() -> None:
         own = np.arange(N_QUERIES)
         donors = DonorTable(values, np.arange(N_DONORS), np.zeros(N_DONORS, np.int64))
         for metric in ("cgknn", "iknn"):
-            comparison = Comparison(METHODS[metric], np.zeros(n_columns, bool), weights, cpu)
+            categorical = np.zeros(n_columns, dtype=bool)
+            scale = Scale.fit(values, categorical)
+            comparison = Comparison(METHODS[metric], categorical, scale, weights, cpu)
             numpy_rate = (
                 N_NUMPY
                 * N_DONORS

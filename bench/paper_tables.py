@@ -112,9 +112,9 @@ def cubes() -> list[dict[str, Any]]:
             row[f"({rate:.0%})"] = expected
         rows.append(row)
     by_name = {row["method"]: row for row in rows if row["metric_on"] == "observed"}
-    for rate in ("10%", "20%"):
-        ratio = by_name["cgknn"][rate] / by_name["cgknn, equal weights"][rate]
-        print(f"four cubes, {rate}: cgknn / equal weights = {ratio:.3f} (to be below 0.75)")
+    for share in ("10%", "20%"):
+        ratio = by_name["cgknn"][share] / by_name["cgknn, equal weights"][share]
+        print(f"four cubes, {share}: cgknn / equal weights = {ratio:.3f} (to be below 0.75)")
     return rows
 
 

@@ -14,6 +14,8 @@ import numba
 from rich.console import Console
 from rich.table import Table
 
+import greyknn
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -27,10 +29,8 @@ def machine() -> dict[str, Any]:
         "avx512": "avx512f" in text,
         "threads": numba.config.NUMBA_NUM_THREADS,
         "python": platform.python_version(),
-        **{
-            package: version(package)
-            for package in ("greyknn", "numpy", "numba", "scikit-learn", "scipy")
-        },
+        "greyknn": greyknn.__version__,
+        **{package: version(package) for package in ("numpy", "numba", "scikit-learn", "scipy")},
     }
 
 

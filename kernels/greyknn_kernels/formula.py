@@ -10,7 +10,6 @@ Problems" (arXiv 2002.10709).  Differences are on the [0, 1] scale of equation 3
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 GREY = 0
@@ -29,8 +28,11 @@ SAME_DISTANCE = 1e-12
 """Relative spread of distances below which "all the distances are equal" (equation 12)."""
 
 
-GRAIN = 2.0**44
-"""Distances are multiples of 1 / GRAIN, about 6e-14."""
+GRAIN = 2.0**-44
+"""Distances are multiples of this, about 6e-14."""
+
+SETTLING = 1.5 * 2.0**8
+"""A number whose last bit is worth GRAIN, as is that of its sum with any number below 128."""
 
 
 def search_term(metric: int, query: Any, donor: Any, weight: Any, offset: Any) -> tuple[Any, Any]:
@@ -101,7 +103,7 @@ def settled(total: Any) -> Any:
     Two donors can be equally far by different columns, or in a different order of additions on
     another device; rounding must not decide who is nearer, the lower row shall.
     """
-    return math.floor(total * GRAIN + 0.5) / GRAIN
+    return (total + SETTLING) - SETTLING
 
 
 def insert(distances: Any, positions: Any, distance: Any, position: Any) -> None:

@@ -139,7 +139,7 @@ def pack_query(
     # chain and its division, one per sum; gaps and unequal categories that are not quite 0.
     # Twice the bound leaves room for what a compiler may reorder.
     slack = 2.0 * UNIT * total * (48.0 + n_columns + 2.0 * reach)
-    slack += total * (smallest + offset) * 4.0 / FAR + 1.0 / GRAIN
+    slack += total * (smallest + offset) * 4.0 / FAR + GRAIN
     if not safe:
         slack = np.inf
     return n_chains, base, slack
