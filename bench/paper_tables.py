@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_iris
+from sklearn.impute import KNNImputer
 
 import greyknn
 from bench.report import show
@@ -45,6 +46,14 @@ CUBES = {
     ("cgknn, equal weights", "observed"): (0.1152, 0.1210),
     ("cgknn, equal weights", "imputed"): (0.0921, 0.0976),
 }
+PEERS = {
+    "KNNImputer, k = 5": (False, {"n_neighbors": 5}, (0.1036, 0.1127, 0.1389)),
+    "KNNImputer, k = 10, label as columns": (
+        True,
+        {"n_neighbors": 10, "weights": "distance"},
+        (0.1052, 0.1180, 0.1254),
+    ),
+}
 VARIANTS: dict[str, Method] = {
     **METHODS,
     "cgknn, equal weights": replace(METHODS["cgknn"], weights="none"),
@@ -65,6 +74,16 @@ def error(X: Any, y: Any, gaps: Any, method: Method, metric_on: str) -> float:
     return float(np.sqrt(((((filled - X) / np.ptp(X, axis=0))[gaps]) ** 2).mean()))
 
 
+def peer_error(X: Any, y: Any, gaps: Any, labelled: bool, options: dict[str, Any]) -> float:
+    """The same for scikit-learn's KNNImputer, on columns scaled to [0, 1]."""
+    scaled = (X - X.min(axis=0)) / np.ptp(X, axis=0)
+    hidden = np.where(gaps, np.nan, scaled)
+    if labelled:
+        hidden = np.column_stack([hidden, np.eye(y.max() + 1)[y]])
+    filled = KNNImputer(**options).fit_transform(hidden)[:, : X.shape[1]]
+    return float(np.sqrt(((filled - scaled)[gaps] ** 2).mean()))
+
+
 def iris() -> list[dict[str, Any]]:
     X, y = load_iris(return_X_y=True)
     masks: dict[float, list[Any]] = {}
@@ -81,6 +100,13 @@ def iris() -> list[dict[str, Any]]:
         for (rate, repeats), expected in zip(masks.items(), reference, strict=True):
             ours = [error(X, y, gaps, VARIANTS[name], metric_on) for gaps in repeats]
             row[f"{rate:.0%}"] = round(float(np.mean(ours)), 4)
+            row[f"({rate:.0%})"] = expected
+        rows.append(row)
+    for name, (labelled, options, reference) in PEERS.items():
+        row = {"method": name, "metric_on": ""}
+        for (rate, repeats), expected in zip(masks.items(), reference, strict=True):
+            theirs = [peer_error(X, y, gaps, labelled, options) for gaps in repeats]
+            row[f"{rate:.0%}"] = round(float(np.mean(theirs)), 4)
             row[f"({rate:.0%})"] = expected
         rows.append(row)
     return rows
