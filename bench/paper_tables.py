@@ -46,7 +46,7 @@ CUBES = {
     ("cgknn, equal weights", "observed"): (0.1152, 0.1210),
     ("cgknn, equal weights", "imputed"): (0.0921, 0.0976),
 }
-PEERS = {
+PEERS: dict[str, tuple[bool, dict[str, Any], tuple[float, ...]]] = {
     "KNNImputer, k = 5": (False, {"n_neighbors": 5}, (0.1036, 0.1127, 0.1389)),
     "KNNImputer, k = 10, label as columns": (
         True,
