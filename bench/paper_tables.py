@@ -102,9 +102,9 @@ def iris() -> list[dict[str, Any]]:
             row[f"{rate:.0%}"] = round(float(np.mean(ours)), 4)
             row[f"({rate:.0%})"] = expected
         rows.append(row)
-    for name, (labelled, options, reference) in PEERS.items():
+    for name, (labelled, options, expectations) in PEERS.items():
         row = {"method": name, "metric_on": ""}
-        for (rate, repeats), expected in zip(masks.items(), reference, strict=True):
+        for (rate, repeats), expected in zip(masks.items(), expectations, strict=True):
             theirs = [peer_error(X, y, gaps, labelled, options) for gaps in repeats]
             row[f"{rate:.0%}"] = round(float(np.mean(theirs)), 4)
             row[f"({rate:.0%})"] = expected
