@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from greyknn import METHODS, __version__, files, shell
-from greyknn.files import MANY, InputError, Table
+from greyknn.files import InputError, Table
+from greyknn.messages import MANY
 from greyknn.progress import reporting
 from greyknn.shell import complaining
 
@@ -54,6 +55,7 @@ Examples:
 @click.option("--categorical", multiple=True, metavar="COLUMNS", help="Categories, though numbers.")
 @click.option("--numeric", multiple=True, metavar="COLUMNS", help="Numbers; anything else fails.")
 @click.option("--missing", multiple=True, metavar="TEXT", help='Another missing cell, as "?".')
+@click.option("--keep-na", is_flag=True, help="NA, null and the like are values, not missing.")
 @click.option("--keep-empty", is_flag=True, help="Leave columns without any value empty.")
 @click.option("--method", type=click.Choice(list(METHODS)), default="cgknn", show_default=True)
 @click.option(
@@ -88,8 +90,9 @@ Examples:
 @click.option("--traceback", is_flag=True, help="Show where in the program an error came from.")
 def impute(
     data: str, output: str, target: str | None, ignore: Sequence[str], categorical: Sequence[str],
-    numeric: Sequence[str], missing: Sequence[str], keep_empty: bool, separator: str | None,
-    decimal: str, encoding: str, force: bool, quiet: bool, traceback: bool, **engine: Any,
+    numeric: Sequence[str], missing: Sequence[str], keep_na: bool, keep_empty: bool,
+    separator: str | None, decimal: str, encoding: str, force: bool, quiet: bool, traceback: bool,
+    **engine: Any,
 ) -> None:  # fmt: skip
     """Fill the gaps of the table in file DATA (csv, tsv, parquet, feather; - is csv from stdin).
 
@@ -105,7 +108,8 @@ def impute(
             with reporting(verbose) as progress:
                 table = files.read(
                     data, separator=separator, encoding=encoding, comma=decimal == ",",
-                    missing={text.strip() for text in missing}, progress=progress,
+                    missing={text.strip() for text in missing}, keep_na=keep_na,
+                    progress=progress,
                 )  # fmt: skip
             gaps = _gaps(table, target, _columns(table, "--ignore", ignore), keep_empty)
             y = None if target is None else _labels(table, target)
@@ -118,7 +122,9 @@ def impute(
 
             imputer = GreyKNNImputer(categorical_features=categories, verbose=verbose, **engine)
             # The command has said these by its own names for columns and options.
-            warnings.filterwarnings("ignore", "y has .* different labels|Column .* has another")
+            warnings.filterwarnings(
+                "ignore", "y has .* different labels|Column .* (has another|is taken|counts)"
+            )
             if any(gaps.values()):
                 table.fill(list(gaps), imputer.fit_transform(X, y))
             with reporting(verbose) as progress:
@@ -144,9 +150,9 @@ def demo(output: Path, traceback: bool) -> None:
 
 def _columns(table: Table, option: str, given: Sequence[str]) -> list[str]:
     """Names of columns, of which one option may give several."""
-    names = []
+    names: list[str] = []
     for text in given:
-        names += [text] if text in table.names else text.split(",")
+        names += [text] if text in table.names else map(str.strip, text.split(","))
     for name in names:
         if name not in table.names:
             raise InputError(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greyknn.model import Model
-from greyknn.table import Column, Schema
+from greyknn.table import Coded, Column, Schema
 
 
 class Donor(NamedTuple):
@@ -36,9 +36,14 @@ class Donor(NamedTuple):
 
 
 def explained(
-    model: Model, schema: Schema, kept: NDArray[np.int64], row: int, column: Any
+    model: Model,
+    schema: Schema,
+    kept: NDArray[np.int64],
+    row: int,
+    column: Any,
+    new: Coded | None = None,
 ) -> list[Donor]:
-    """The donors of one filled cell of the training table, nearest first.
+    """The donors of one filled cell, nearest first.
 
     Parameters
     ----------
@@ -49,25 +54,35 @@ def explained(
     row : int
     column : str or int
         Name or position.
+    new : Coded, optional
+        The table of the row, if it is not the training table.
 
     Raises
     ------
     KeyError
-        If there is no such cell, or it was observed.
+        If there is no such cell, or it was not filled.
+    TypeError
+        If ``row`` is no integer.
     """
-    names = schema.names
-    position = names.index(column) if column in names else column
+    gaps = ~model.training.observed if new is None else new.gaps[:, kept]
+    if not isinstance(row, int | np.integer):
+        raise TypeError(f"row={row!r} must be a position in the table, an integer from 0.")
+    if not 0 <= row < len(gaps):
+        raise KeyError(f"There is no row {row}: the table has rows 0 to {len(gaps) - 1}.")
+    position = schema.names.index(column) if column in schema.names else column
+    if position not in range(len(schema.columns)):
+        raise KeyError(f"There is no column {column!r}.")
     places = np.flatnonzero(kept == position)
-    observed = model.training.observed
-    if len(places) == 0 or not 0 <= row < len(observed) or observed[row, places[0]]:
-        raise KeyError(
-            f"No cell was filled in row {row}, column {column!r}: there is no such cell, or it "
-            "was observed. Rows are positions in the table that was fitted, from 0."
-        )
+    if len(places) == 0 or not gaps[row, places[0]]:
+        raise KeyError(f"The cell in row {row} of column {column!r} was not filled.")
     place = int(places[0])
-    rows, distances, shares = model.donors(row, place)
+    if new is None:
+        rows, distances, shares = model.donors(model.filled.rankings, int(row), place)
+    else:
+        rankings = model.fill_new(new.values[[row]][:, kept])[2]
+        rows, distances, shares = model.donors(rankings, 0, place)
     given = model.training.filled[rows, place]
-    seen = observed[rows, place]
+    seen = model.training.observed[rows, place]
     about = schema.columns[int(kept[place])]
     return [
         Donor(int(donor), float(distance), float(share), _told(about, value, known), known)

@@ -17,14 +17,11 @@ from greyknn import device as devices
 from greyknn.arrays import Floats, Ints
 from greyknn.explanation import Donor, explained
 from greyknn.filling import Stopping
-from greyknn.messages import warn
+from greyknn.messages import MANY, counts_rows, strangers, warn
 from greyknn.methods import METHODS, Method
 from greyknn.model import Model, Settings
 from greyknn.progress import reporting
 from greyknn.table import Coded, Schema, encode_labels, open_table, to_library
-
-MANY = 20
-"""From so many on, labels or categories that hardly repeat are probably none."""
 
 
 class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -156,7 +153,8 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         X : table of shape (n_rows, n_features)
             numpy array, pandas, polars or pyarrow table, or what ``numpy.asarray`` takes.
         y : array-like of shape (n_rows,), optional
-            Class labels; None or NaN for rows without one. Without y all rows are one class.
+            Class labels; None or NaN for rows without one. Without y all rows are one class, and
+            so they are if y is a number to predict: fractions of which most appear only once.
 
         Returns
         -------
@@ -204,7 +202,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         validate_data(self, X, reset=False, skip_check_array=True)
         coded = self._schema.encode(X)
         with reporting(self.verbose) as progress:
-            filled, n_unsettled = self._model.fill_new(coded.values[:, self._kept], progress)
+            filled, n_unsettled, _ = self._model.fill_new(coded.values[:, self._kept], progress)
         if n_unsettled:
             warn(
                 f"{n_unsettled} of {len(filled)} rows did not settle within "
@@ -213,15 +211,17 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             )
         return self._restored(X, coded, filled)
 
-    def explain(self, row: int, column: Any) -> list[Donor]:
-        """The donors behind one filled cell of the training table, nearest first.
+    def explain(self, row: int, column: Any, X: Any = None) -> list[Donor]:
+        """The donors behind one filled cell, nearest first.
 
         Parameters
         ----------
         row : int
-            Position in the table that was fitted, from 0.
+            Position in the table, from 0; not a label of its index.
         column : str or int
             Name or position of a column.
+        X : table, optional
+            New rows, as given to ``transform``; by default the table given to ``fit``.
 
         Returns
         -------
@@ -232,10 +232,11 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         Raises
         ------
         KeyError
-            If there is no such column, or the cell was not filled in ``fit``.
+            If there is no such row or column, or the cell was not filled.
         """
         check_is_fitted(self)
-        return explained(self._model, self._schema, self._kept, row, column)
+        new = None if X is None else self._schema.encode(X)
+        return explained(self._model, self._schema, self._kept, row, column, new)
 
     def _fit(self, X: Any, y: Any) -> Coded:
         """Learn everything first, and only then forget what an earlier fit knew."""
@@ -269,6 +270,9 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         if y is None:
             return np.zeros(n_rows, dtype=np.int64), ()
         labels, classes = encode_labels(y, n_rows)
+        fractions = any(isinstance(label, float) and not label.is_integer() for label in classes)
+        if fractions and _hardly_repeat(len(classes), int(np.count_nonzero(labels >= 0))):
+            return np.zeros(n_rows, dtype=np.int64), ()
         if len(classes) == 0 and (method.partition or method.weights == "class"):
             raise ValueError(
                 f"All {n_rows} labels in y are missing, but method={self.method!r} needs the "
@@ -305,18 +309,28 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             warn(f"Columns without any observed value stay empty: {', '.join(empty)}.")
         observed = model.training.observed.sum(axis=0)
         for place, position in enumerate(self._kept):
-            levels = columns[position].levels
-            if len(levels) >= MANY and len(levels) == observed[place]:
+            about, filled = columns[position], model.training.filled[:, place]
+            if len(about.levels) >= MANY and len(about.levels) == observed[place]:
                 warn(
-                    f"Column {columns[position].name!r} has another category in every row. If it "
-                    "only names the rows, leave it out: it makes all rows equally far."
+                    f"Column {about.name!r} has another category in every row. If it only names "
+                    "the rows, leave it out: it makes all rows equally far."
+                )
+            if about.integer and observed[place] == len(filled) and counts_rows(filled):
+                warn(f"Column {about.name!r} counts the rows. If it only names them, leave it out.")
+            strange = strangers(about.levels)
+            if strange:
+                warn(
+                    f"Column {about.name!r} is taken for categories because of "
+                    f"{', '.join(map(repr, strange[:3]))} among numbers. If that is missing, make "
+                    "it NaN; if the column holds categories, make it a category dtype."
                 )
         used = model.settings.method.partition or model.settings.method.weights == "class"
         n_classes = len(self.classes_)
-        if used and n_classes >= MANY and 2 * n_classes > np.count_nonzero(labels >= 0):
+        n_labelled = int(np.count_nonzero(labels >= 0))
+        if used and _hardly_repeat(n_classes, n_labelled):
             warn(
-                f"y has {n_classes} different labels in {np.count_nonzero(labels >= 0)} rows, each "
-                "taken for a class. If y is a number to predict, leave it out."
+                f"y has {n_classes} different labels in {n_labelled} rows, each taken for a class. "
+                "If y is a number to predict, leave it out, or use method='iknn', which needs none."
             )
         small = model.crowded_out()
         if small is not None and (small[1] == 0 or model.choice is None):
@@ -332,6 +346,8 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             cycle = self.n_iter_ < self.max_iter
             how = "in a cycle" if cycle else f"at max_iter={self.max_iter}"
             way_out = "raise tol" if cycle else "raise max_iter or tol"
+            if self.donors == "all" and self.metric_on == "observed":
+                way_out += ", or use donors='observed', which settles at once"
             warn(
                 f"Filling stopped {how} after {self.n_iter_} iterations with a change of "
                 f"{self.convergence_[-1]:.2g}, above tol={self.tol}; {way_out}.",
@@ -346,3 +362,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _hardly_repeat(n_different: int, n_all: int) -> bool:
+    return n_different >= MANY and 2 * n_different > n_all

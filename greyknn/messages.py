@@ -1,13 +1,23 @@
-"""Warnings that point to the user's own line."""
+"""Warnings that point to the user's own line, and what they are about."""
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
+from collections.abc import Iterable
 from types import FrameType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 OURS = {"greyknn", "sklearn"}
 """Packages whose lines a warning should not point to."""
+
+
+MANY = 20
+"""From so many on, labels or categories that hardly repeat are probably none."""
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -17,3 +27,23 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     while frame is not None and frame.f_globals["__name__"].partition(".")[0] in OURS:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def strangers(levels: Iterable[Any]) -> list[str]:
+    """Texts that keep a column from being numbers, if most of its different texts are numbers."""
+    texts = [level for level in levels if isinstance(level, str)]
+    strange = [text for text in texts if not is_number(text)]
+    return strange if 3 * len(strange) <= len(texts) - len(strange) else []
+
+
+def counts_rows(values: NDArray[np.float64]) -> bool:
+    """Whether a column holds nothing but the number of the row, from wherever it begins."""
+    return len(values) >= MANY and bool((np.diff(values) == 1.0).all())
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

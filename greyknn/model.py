@@ -24,7 +24,7 @@ from greyknn.filling import (
     starting_fill,
 )
 from greyknn.methods import Method
-from greyknn.neighbors import Comparison
+from greyknn.neighbors import Comparison, Ranking
 from greyknn.progress import Progress, silent
 from greyknn.relevance import class_weights, column_weights
 from greyknn.scaling import Scale
@@ -111,7 +111,9 @@ class Model:
             filled,
         )  # fmt: skip
 
-    def fill_new(self, values: Floats, progress: Progress = silent) -> tuple[Floats, int]:
+    def fill_new(
+        self, values: Floats, progress: Progress = silent
+    ) -> tuple[Floats, int, list[Ranking]]:
         """Fill rows without labels, each by itself.
 
         Parameters
@@ -123,30 +125,31 @@ class Model:
         filled : array of shape (n_queries, n_columns)
         n_unsettled : int
             Rows that reached ``max_iter``.
+        rankings : list of Ranking
         """
         comparison = _comparison(
             self.settings, self.categorical, self.scale, self.weights, progress
         )
         enough = min(self.n_neighbors, len(self.groups))
-        filled, n_unsettled, _ = fill_new(
-            comparison, enough, values, self.training, self.settings.stopping
-        )
-        return filled, n_unsettled
+        return fill_new(comparison, enough, values, self.training, self.settings.stopping)
 
-    def donors(self, row: int, column: int) -> tuple[NDArray[np.integer], Floats, Floats]:
-        """Rows, distances and shares of the neighbours that filled a training cell.
+    def donors(
+        self, rankings: list[Ranking], row: int, column: int
+    ) -> tuple[NDArray[np.integer], Floats, Floats]:
+        """Rows, distances and shares of the neighbours that filled a cell.
 
         Parameters
         ----------
+        rankings : list of Ranking
         row, column : int
-            A cell that was missing.
+            A cell that was missing, its row being one of the rankings' queries.
 
         Returns
         -------
         rows, distances, shares : array of shape (n_neighbors,)
             Nearest first, shares adding up to 1; empty if the cell kept its starting fill.
         """
-        for ranking in self.filled.rankings:
+        for ranking in rankings:
             place = np.flatnonzero(ranking.queries == row)
             if len(place) == 0 or column not in ranking.columns:
                 continue

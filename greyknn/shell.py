@@ -88,5 +88,22 @@ def complaining(traceback: bool) -> Iterator[None]:
         raise Failure(message, 1 if failed else 2) from error
 
 
+OPTIONS = {
+    r"n_neighbors=": "--k ",
+    r"max_iter=": "--max-iter ",
+    r"\bmax_iter\b": "--max-iter",
+    r"\btol=": "--tol ",
+    r"\btol\b": "--tol",
+    r"donors='observed'": "--donors observed",
+    r"keep_empty_features=True": "--keep-empty",
+    r"device='(\w+)'": r"--device \1",
+    r"method='(\w+)'": r"--method \1",
+}
+"""What the engine's parameters are called in the shell."""
+
+
 def _line(message: object) -> str:
-    return " ".join(str(message).split())
+    line = " ".join(str(message).split())
+    for parameter, option in OPTIONS.items():
+        line = re.sub(parameter, option, line)
+    return line

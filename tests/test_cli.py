@@ -318,7 +318,7 @@ def test_observed_cells_keep_their_text_and_gaps_are_filled(cells: list[list[str
         (["-o", "o.csv", "--seed", "-1"], "'--seed'"),
         (["-o", "o.csv", "--separator", ";;"], "';;' is not one character, nor comma, semicolon"),
         (["-o", "o.csv", "--separator", '"'], "is not one character"),
-        (["-o", "o.csv", "--device", "tpu"], "device='tpu' is unknown"),
+        (["-o", "o.csv", "--device", "tpu"], "--device tpu is unknown"),
         (["-o", "o.csv", "--colour"], "No such option '--colour'"),
     ],
 )
@@ -382,7 +382,7 @@ def test_dates_in_arrow_files_are_refused_with_the_way_out(home: Path) -> None:
 
 def test_a_device_that_is_not_there_fails(home: Path) -> None:
     result = impute("-o", "o.csv", "--device", "cuda")
-    assert "device='cuda'" in result.stderr or result.exit_code == 0
+    assert "--device cuda" in result.stderr or result.exit_code == 0
     assert result.exit_code in (0, 1)
 
 
@@ -461,9 +461,7 @@ def test_ctrl_c_leaves_nothing(
 def test_warnings_are_one_line(home: Path) -> None:
     result = greyknn_("impute", "data.csv", "--ignore", "when", "-o", "o.csv", "-k", "99", "-q")
     assert result.exit_code == 0
-    assert result.stderr.startswith(
-        "greyknn: warning: n_neighbors=99 is more than the 5 other rows"
-    )
+    assert result.stderr.startswith("greyknn: warning: --k 99 is more than the 5 other rows")
     assert result.stderr.count("\n") == 1
     result = impute("-o", "p.csv", "--max-iter", "1", "--tol", "0", "-q", "-t", "species")
     assert result.exit_code == 0
@@ -621,3 +619,56 @@ def test_a_separator_has_a_name_or_is_one_character() -> None:
     assert [shell.separator(None, None, text) for text in (None, "tab", "\\t", "|")] == [
         None, "\t", "\t", "|",
     ]  # fmt: skip
+
+
+def told(text: str, *options: str) -> tuple[int, str]:
+    Path("t.csv").write_text(text)
+    result = greyknn_("impute", "t.csv", "-o", "o.csv", "-q", "-f", *options)
+    return result.exit_code, result.stderr
+
+
+def column(*cells: str) -> str:
+    return "x,n\n" + "".join(f'"{cell}",{row % 3}\n' for row, cell in enumerate(cells))
+
+
+def test_commas_that_group_thousands_are_told(home: Path) -> None:
+    prices = column("1,010", "850", "1,240", "")
+    code, said = told(prices)
+    assert code == 2
+    assert "take the commas out if they group thousands" in said
+    code, said = told(prices, "--decimal", ",")
+    assert code == 0
+    assert "is read as 1." in said
+
+
+def test_what_may_be_a_missing_cell_is_told_with_the_option(home: Path) -> None:
+    code, said = told(column("a", "?", "b", "a", "-", "b", ""))
+    assert code == 0
+    assert "holds '-', '?' in line 3" in said
+    assert "--missing '-' --missing '?'" in said
+    code, said = told(column(*"12345678", "-", "x"))
+    assert "because of '-', 'x' in line 10" in said
+    dates = [f"2020-01-{day:02}" for day in range(1, 29)]
+    code, said = told(column(*dates, "?"))
+    assert code == 2
+    assert "holds dates ('2020-01-01')" in said
+
+
+def test_na_may_be_a_value(home: Path) -> None:
+    countries = "country,v\nNA,1\nDE,2\nFR,\nDE,4\n"
+    assert told(countries)[0] == 0
+    assert rows("o.csv")[0][0] == "DE"
+    assert told(countries, "--keep-na")[0] == 0
+    assert rows("o.csv")[0][0] == "NA"
+    assert rows("o.csv")[2][1] != ""
+
+
+def test_a_file_without_names_and_a_column_that_counts_are_told(home: Path) -> None:
+    assert "holds numbers only" in told("1,2\n3,\n5,6\n")[1]
+    counting = "id,v\n" + "".join(f"{row},{row % 5}\n" for row in range(100, 130)) + "130,\n"
+    code, said = told(counting)
+    assert code == 0
+    assert "Column 'id' counts the rows" in said
+    assert "--ignore 'id'" in said
+    assert said.count("counts the rows") == 1
+    assert "counts" not in told(counting, "--ignore", "id, ")[1]

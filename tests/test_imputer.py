@@ -20,7 +20,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 
 import greyknn
@@ -187,16 +187,44 @@ def test_new_rows_that_do_not_settle_warn() -> None:
         imputer.transform(X)
 
 
-def test_labels_and_categories_that_never_repeat_are_told() -> None:
+def test_what_is_probably_no_class_and_no_category_is_told() -> None:
     X, y = holey()
     with (
-        pytest.warns(UserWarning, match="60 different labels in 60 rows.*leave it out"),
+        pytest.warns(UserWarning, match="60 different labels in 60 rows.*method='iknn'"),
         pytest.warns(UserWarning, match="0 other rows of class"),
     ):
-        greyknn.impute(X, np.linspace(0, 1, 60))
+        greyknn.impute(X, np.arange(60))
     frame = pd.DataFrame({"x": X[:, 0], "name": [f"row {i}" for i in range(60)]})
     with pytest.warns(UserWarning, match="Column 'name' has another category in every row"):
         greyknn.impute(frame, y)
+    with pytest.warns(UserWarning, match="Column 'id' counts the rows"):
+        greyknn.impute(frame.assign(name="", id=range(60)), y)
+    ages = pd.DataFrame({"x": X[:, 0], "age": ["31", "42", "1O", None, "55", "8"] * 10})
+    with pytest.warns(UserWarning, match="Column 'age' is taken for categories because of '1O'"):
+        greyknn.impute(ages, y)
+
+
+def test_a_number_to_predict_is_no_class() -> None:
+    X, _ = holey()
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=60)
+    imputer = GreyKNNImputer()
+    assert (imputer.fit_transform(X, target) == GreyKNNImputer().fit_transform(X)).all()
+    assert len(imputer.classes_) == 0
+    make_pipeline(GreyKNNImputer(), KNeighborsRegressor()).fit(X, target)
+
+
+def test_new_rows_are_explained_too() -> None:
+    X, y = holey()
+    imputer = GreyKNNImputer(n_neighbors=4).fit(X, y)
+    new = holey(seed=5)[0][:10]
+    out = imputer.transform(new)
+    for row, column in np.argwhere(np.isnan(new)):
+        donors = imputer.explain(row, column, new)
+        assert len(donors) == 4
+        assert out[row, column] == pytest.approx(sum(d.weight * d.value for d in donors))
+    with pytest.raises(KeyError, match="was not filled"):
+        imputer.explain(*np.argwhere(~np.isnan(new))[0], new)
 
 
 def test_only_a_partition_runs_out_of_a_class() -> None:

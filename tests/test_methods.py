@@ -220,9 +220,18 @@ def test_explained_donors_add_up_to_the_fill(case: Case, method: str, k: int) ->
 def test_explain_refuses_observed_cells_and_unknown_columns() -> None:
     imputer = GreyKNNImputer("iknn", n_neighbors=1).fit([[1.0, np.nan], [1.0, 2.0]])
     assert [donor.row for donor in imputer.explain(0, 1)] == [1]
-    for row, column in ((1, 1), (0, 0), (0, 7), (5, 1), (-1, 1), (0, "a")):
-        with pytest.raises(KeyError, match="No cell was filled"):
+    for row, column, message in (
+        (1, 1, "in row 1 of column 1 was not filled"),
+        (0, 0, "was not filled"),
+        (0, 7, "no column 7"),
+        (0, "a", "no column 'a'"),
+        (5, 1, "rows 0 to 1"),
+        (-1, 1, "no row -1"),
+    ):
+        with pytest.raises(KeyError, match=message):
             imputer.explain(row, column)
+    with pytest.raises(TypeError, match="row='0' must be a position"):
+        imputer.explain("0", 1)  # type: ignore[arg-type]
 
 
 def test_impute_is_fit_transform() -> None:

@@ -87,6 +87,13 @@ def test_importing_imports_nothing_heavy() -> None:
     assert said.stdout.strip() == "[]"
 
 
+def test_the_package_runs_as_a_module() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "greyknn", "--version"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == f"greyknn {greyknn.__version__}\n"
+
+
 def test_public_names() -> None:
     for name in greyknn.__all__:
         assert getattr(greyknn, name).__doc__

@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import sys
+import warnings
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from typing import BinaryIO, cast
 from greyknn.files import arrows, separated
 from greyknn.files.arrows import ArrowTable
 from greyknn.files.texts import MISSING, InputError, TextTable
+from greyknn.messages import is_number
 from greyknn.progress import Progress, silent
 
 Table = TextTable | ArrowTable
@@ -68,7 +70,8 @@ class Format:
 
 def read(
     path: str, *, separator: str | None = None, encoding: str = "utf-8",
-    missing: Collection[str] = (), comma: bool = False, progress: Progress = silent,
+    missing: Collection[str] = (), keep_na: bool = False, comma: bool = False,
+    progress: Progress = silent,
 ) -> Table:  # fmt: skip
     """Read a table.
 
@@ -82,6 +85,8 @@ def read(
         Of text.
     missing : set of str
         Texts that stand for a missing cell, beside `MISSING` in csv and nulls in parquet.
+    keep_na : bool
+        Whether of `MISSING` only empty cells are missing.
     comma : bool
         Whether numbers in text have a decimal comma.
     progress : callable
@@ -99,7 +104,14 @@ def read(
             raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
             separator = "\t" if separator is None and form.kind == "tsv" else separator
             table = separated.parse(_unzipped(raw), separator, encoding, progress)
-            table.gaps, table.comma = MISSING.union(missing), comma
+            table.gaps, table.comma = ({""} if keep_na else MISSING).union(missing), comma
+            if all(map(is_number, table.names)):
+                warnings.warn(
+                    "The first line holds numbers only, and is taken for the names of columns. If "
+                    "it is a row, put a line of names above it.",
+                    UserWarning,
+                    stacklevel=2,
+                )
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}.") from error
     except ValueError as error:

@@ -18,11 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"})
+from greyknn.messages import MANY, counts_rows, strangers
+
+MISSING = frozenset(
+    {"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "na", "n/a", "#N/A", "#NA", "<NA>"}
+)
 """Texts of a missing cell, whatever blanks are around them."""
 
-MANY = 20
-"""Categories, all different, from which on a column is taken for an identifier."""
+PLACEHOLDERS = {"?", "-", "--", ".", "*", "unknown"}
+"""Texts that may stand for a missing cell."""
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
@@ -30,6 +34,7 @@ _ZERO_FIRST = re.compile(r"\s*[+-]?0\d", re.ASCII)
 _DATE = re.compile(
     r"\s*(\d{4}([-/.])\d\d?\2\d\d?|\d\d?([-/.])\d\d?\3\d{4})([T ]\d.*)?\s*", re.ASCII
 )
+_THOUSANDS = re.compile(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d*)?\s*", re.ASCII)
 _SWAP = str.maketrans(",.", ".,")
 
 
@@ -190,9 +195,24 @@ class TextTable:
                 self._check_numbers(name, gaps)
             elif not as_numbers and name not in categorical:
                 self._check_categories(name, texts, distinct)
+            commas = [text for text in distinct if "," in text]
+            if as_numbers and commas and all(map(_THOUSANDS.fullmatch, commas)):
+                warnings.warn(
+                    f"Column {name!r}: {commas[0]!r} is read as {_pointed(commas[:1], True)[0]}. "
+                    "If its commas group thousands, take them out.",
+                    UserWarning,
+                    stacklevel=3,
+                )
             coding = Coding.of(distinct, numeric=as_numbers, comma=self.comma)
             self.codings[name] = coding
             X[~gaps, j] = coding.numbers(texts)
+            if as_numbers and coding.places == 0 and counts_rows(X[:, j]):
+                warnings.warn(
+                    f"Column {name!r} counts the rows. If it only names them, leave it out with "
+                    f"--ignore {name!r}.",
+                    UserWarning,
+                    stacklevel=2,
+                )
         return X, [j for j, name in enumerate(names) if self.codings[name].levels is not None]
 
     def fill(self, names: Sequence[str], X: NDArray[np.float64]) -> None:
@@ -220,31 +240,44 @@ class TextTable:
 
     def _check_categories(self, name: str, texts: list[str], distinct: set[str]) -> None:
         out = f"leave it as it is with --ignore {name!r}, or fill it by --categorical {name!r}."
-        if all(map(_DATE.fullmatch, distinct)):
+        dates = {text for text in distinct if _DATE.fullmatch(text)}
+        if dates and 10 * len(distinct - dates) <= len(dates):
             raise InputError(
-                f"column {name!r} holds dates ({texts[0]!r}), which are neither numbers nor "
+                f"column {name!r} holds dates ({min(dates)!r}), which are neither numbers nor "
                 f"categories: {out}"
             )
         if _are_numbers(distinct, not self.comma):
             shown = next(text for text in texts if "," in text or "." in text)
+            grouped = all(_THOUSANDS.fullmatch(text) for text in distinct if "," in text)
+            way = "change it with --decimal" if self.comma or not grouped else (
+                "take the commas out if they group thousands, or change the sign with --decimal"
+            )  # fmt: skip
             raise InputError(
                 f"column {name!r} holds numbers such as {shown!r}, but the decimal sign is "
-                f"{',' if self.comma else '.'!r}: change it with --decimal; or {out}"
+                f"{',' if self.comma else '.'!r}: {way}; or {out}"
             )
-        strange = {text for text in distinct if not _all_numbers(_pointed([text], self.comma))}
-        if strange and 3 * len(strange) <= len(distinct - strange):
-            text = next(text for text in texts if text in strange)
-            line = self._line(self.columns[name].index(text))
-            infinite = [text for text in strange if _infinite(text)]
-            if infinite:
-                raise InputError(
-                    f"column {name!r} has {infinite[0]!r} in line "
-                    f"{self._line(self.columns[name].index(infinite[0]))}, which cannot be "
-                    f"averaged: replace it, or call it missing with --missing {infinite[0]!r}."
-                )
+        strange = set(strangers(_pointed(distinct, self.comma)))
+        if self.comma:
+            strange = set(_pointed(strange, self.comma))
+        infinite = next((text for text in texts if text in strange and _infinite(text)), None)
+        if infinite is not None:
+            raise InputError(
+                f"column {name!r} has {infinite!r} in line "
+                f"{self._line(self.columns[name].index(infinite))}, which cannot be averaged: "
+                f"replace it, or call it missing with --missing {infinite!r}."
+            )
+        suspects = sorted(strange or PLACEHOLDERS.intersection(map(str.strip, distinct)))
+        if suspects:
+            first = min(
+                row for row, text in enumerate(self.columns[name]) if text.strip() in suspects
+                or text in suspects
+            )  # fmt: skip
+            shown = ", ".join(map(repr, suspects[:3]))
+            missing = " ".join(f"--missing {text!r}" for text in suspects[:3])
+            why = f"is taken for categories because of {shown}" if strange else f"holds {shown}"
             warnings.warn(
-                f"Column {name!r} is taken for categories because of {text!r} in line {line}. If "
-                f"that is a missing cell, say --missing {text!r}; if not, --categorical {name!r}.",
+                f"Column {name!r} {why} in line {self._line(first)}. If that is a missing cell, "
+                f"say {missing}; if not, --categorical {name!r}.",
                 UserWarning,
                 stacklevel=3,
             )

@@ -185,7 +185,10 @@ def _open(given: Any, name: str) -> Any:
     except ValueError as error:
         raise ValueError(f"{name} has rows of different lengths: {error}") from error
     if array.ndim == 0:
-        raise TypeError(f"{name} is a {type(given).__name__}; pass an array or a data frame.")
+        raise TypeError(
+            f"{name} is a {type(given).__name__}; pass "
+            + ("an array or a data frame." if name == "X" else "one label for each row.")
+        )
     if array.dtype.kind == "V":
         raise TypeError(
             f"{name} is a structured array ({array.dtype}); pass pandas.DataFrame({name})."
