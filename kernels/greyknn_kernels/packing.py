@@ -77,6 +77,7 @@ def pack_query(
     ----------
     metric : int
     query, categorical, weights : array of shape (n_columns,)
+        Weights of the order of 1 in total.
     smallest, offset : float
         ``Dmin`` and ``rho * Dmax`` of the query (``GREY``), 0 and 1 for ``HEOM``.
     cells, cell_weights, offsets : array of shape (n_columns + CHAIN - 1,), float32
@@ -98,7 +99,6 @@ def pack_query(
     base = 0.0
     total = 0.0
     reach = 0.0
-    safe = True
     for column in range(n_columns):
         weight = weights[column]
         total += weight
@@ -113,7 +113,8 @@ def pack_query(
             continue
         near = offset
         if categorical[column]:
-            safe = safe and cell < LARGEST_CODE
+            if cell >= LARGEST_CODE:
+                return 1, 0.0, np.inf
             if metric == GREY:
                 near = CATEGORY_OFFSET
             cell_weights[size] = weight * near
@@ -121,8 +122,8 @@ def pack_query(
             # equation 32 with Dmax = 0 is 1 wherever both cells are observed, like an equal code
             if metric == GREY and offset == 0.0:
                 near = CATEGORY_OFFSET
-            safe = safe and abs(cell) <= LARGEST_CELL
-            safe = safe and near <= LARGEST_CELL and near >= SMALLEST_OFFSET
+            if abs(cell) > LARGEST_CELL or near > LARGEST_CELL or near < SMALLEST_OFFSET:
+                return 1, 0.0, np.inf
             reach = max(reach, (abs(cell) + 1.0) / min(near, 1.0))
             cell_weights[size] = weight * (smallest + near)
         cells[size] = cell
@@ -140,6 +141,4 @@ def pack_query(
     # Twice the bound leaves room for what a compiler may reorder.
     slack = 2.0 * UNIT * total * (48.0 + n_columns + 2.0 * reach)
     slack += total * (smallest + offset) * 4.0 / FAR + GRAIN
-    if not safe:
-        slack = np.inf
     return n_chains, base, slack
