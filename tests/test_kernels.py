@@ -223,7 +223,11 @@ def test_single_precision_stays_within_its_bound(
     query, _ = table(rng, (1, 7), gap=0.2, ties=False)
     query[0, ~categorical] *= reach
     weights = rng.random(7)
-    smallest, offset = (rng.random() * 0.1, 2.0**log_offset) if metric == GREY else (0.0, 1.0)
+    smallest, offset = 0.0, 1.0
+    if metric == GREY:  # Dmin is at most any difference, so that no coefficient exceeds 1
+        differences = np.abs(donors - query)[:, ~categorical]
+        smallest = float(np.fmin.reduce(differences, axis=None, initial=0.1)) * rng.random()
+        offset = 2.0**log_offset
     room = 7 + packing.CHAIN - 1
     cells, cell_weights, offsets = (np.empty(room, dtype=np.float32) for _ in range(3))
     columns = np.empty(room, dtype=np.int64)
