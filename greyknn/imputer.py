@@ -14,10 +14,11 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from greyknn import device as devices
+from greyknn.advice import advice
 from greyknn.arrays import Floats, Ints
 from greyknn.explanation import Donor, explained
 from greyknn.filling import Stopping
-from greyknn.messages import MANY, counts_rows, strangers, warn
+from greyknn.messages import hardly_repeat, warn
 from greyknn.methods import METHODS, Method
 from greyknn.model import Model, Settings
 from greyknn.progress import reporting
@@ -263,7 +264,8 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         validate_data(self, X, skip_check_array=True)
         self._schema, self._kept, self._model = schema, kept, model
         self._tell(classes)
-        self._warn(labels)
+        for message, category in advice(schema, kept, model, labels, classes):
+            warn(message, category)
         return coded
 
     def _labels(self, y: Any, n_rows: int, method: Method) -> tuple[Ints, tuple[Any, ...]]:
@@ -271,7 +273,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             return np.zeros(n_rows, dtype=np.int64), ()
         labels, classes = encode_labels(y, n_rows)
         fractions = any(isinstance(label, float) and not label.is_integer() for label in classes)
-        if fractions and _hardly_repeat(len(classes), int(np.count_nonzero(labels >= 0))):
+        if fractions and hardly_repeat(len(classes), int(np.count_nonzero(labels >= 0))):
             return np.zeros(n_rows, dtype=np.int64), ()
         if len(classes) == 0 and (method.partition or method.weights == "class"):
             raise ValueError(
@@ -301,59 +303,6 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         self.n_iter_ = len(self.convergence_)
         self.converged_ = model.filled.converged
 
-    def _warn(self, labels: Ints) -> None:
-        """Say what the user should know about this table and this fit."""
-        model, columns = self._model, self._schema.columns
-        empty = [repr(c.name) for c in columns if c.empty]
-        if empty:
-            warn(f"Columns without any observed value stay empty: {', '.join(empty)}.")
-        observed = model.training.observed.sum(axis=0)
-        for place, position in enumerate(self._kept):
-            about, filled = columns[position], model.training.filled[:, place]
-            if len(about.levels) >= MANY and len(about.levels) == observed[place]:
-                warn(
-                    f"Column {about.name!r} has another category in every row. If it only names "
-                    "the rows, leave it out: it makes all rows equally far."
-                )
-            if about.integer and observed[place] == len(filled) and counts_rows(filled):
-                warn(f"Column {about.name!r} counts the rows. If it only names them, leave it out.")
-            strange = strangers(about.levels)
-            if strange:
-                warn(
-                    f"Column {about.name!r} is taken for categories because of "
-                    f"{', '.join(map(repr, strange[:3]))} among numbers. If that is missing, make "
-                    "it NaN; if the column holds categories, make it a category dtype."
-                )
-        used = model.settings.method.partition or model.settings.method.weights == "class"
-        n_classes = len(self.classes_)
-        n_labelled = int(np.count_nonzero(labels >= 0))
-        if used and _hardly_repeat(n_classes, n_labelled):
-            warn(
-                f"y has {n_classes} different labels in {n_labelled} rows, each taken for a class. "
-                "If y is a number to predict, leave it out, or use method='iknn', which needs none."
-            )
-        small = model.crowded_out()
-        if small is not None and (small[1] == 0 or model.choice is None):
-            group, others = small
-            named = model.settings.method.partition and n_classes > 1
-            where = f"of class {self.classes_[group]!r}" if named else "there are"
-            warn(
-                f"n_neighbors={self.n_neighbors_} is more than the {others} other rows {where}; "
-                "where there are fewer donors all of them are used, and without any a gap keeps "
-                "the mean or mode of its class or of the table."
-            )
-        if not self.converged_:
-            cycle = self.n_iter_ < self.max_iter
-            how = "in a cycle" if cycle else f"at max_iter={self.max_iter}"
-            way_out = "raise tol" if cycle else "raise max_iter or tol"
-            if self.donors == "all" and self.metric_on == "observed":
-                way_out += ", or use donors='observed', which settles at once"
-            warn(
-                f"Filling stopped {how} after {self.n_iter_} iterations with a change of "
-                f"{self.convergence_[-1]:.2g}, above tol={self.tol}; {way_out}.",
-                ConvergenceWarning,
-            )
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -362,7 +311,3 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _hardly_repeat(n_different: int, n_all: int) -> bool:
-    return n_different >= MANY and 2 * n_different > n_all

@@ -1,4 +1,4 @@
-"""Warnings that point to the user's own line, and what they are about."""
+"""Warnings that point to the user's own line, and signs of what deserves one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 OURS = {"greyknn", "sklearn"}
 """Packages whose lines a warning should not point to."""
-
 
 MANY = 20
 """From so many on, labels or categories that hardly repeat are probably none."""
@@ -34,6 +33,11 @@ def strangers(levels: Iterable[Any]) -> list[str]:
     texts = [level for level in levels if isinstance(level, str)]
     strange = [text for text in texts if not is_number(text)]
     return strange if 3 * len(strange) <= len(texts) - len(strange) else []
+
+
+def hardly_repeat(n_different: int, n_all: int) -> bool:
+    """Whether labels are so many and so often alone that they are probably no classes."""
+    return n_different >= MANY and 2 * n_different > n_all
 
 
 def counts_rows(values: NDArray[np.float64]) -> bool:

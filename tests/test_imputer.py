@@ -147,7 +147,8 @@ def test_fewer_rows_than_neighbours_warns_once_and_names_the_class() -> None:
 def test_a_class_that_needs_no_donors_may_be_small() -> None:
     X, _ = holey()
     X[-2:] = 1.0
-    greyknn.impute(X, [0] * 58 + [1] * 2, n_neighbors=10)
+    out = greyknn.impute(X, [0] * 58 + [1] * 2, n_neighbors=10)  # without a warning
+    assert_observed_kept(X, out)
 
 
 def test_not_converging_warns() -> None:

@@ -65,7 +65,7 @@ def search(
     return distances, positions, counts
 
 
-def compare(
+def check_search(
     metric: int, rng: np.random.Generator, shape: tuple[int, int], n_queries: int, k: int, *,
     gap: float = 0.1, ties: bool = False, scale: float = 1.0, extremes: tuple[float, float],
 ) -> None:  # fmt: skip
@@ -140,7 +140,7 @@ def test_search_equals_brute_force(
                     reference
                 )
         return
-    compare(metric, rng, (n_donors, n_columns), 12, k, gap=gap, ties=ties, extremes=extremes)
+    check_search(metric, rng, (n_donors, n_columns), 12, k, gap=gap, ties=ties, extremes=extremes)
 
 
 @pytest.mark.jit
@@ -150,7 +150,7 @@ def test_search_equals_brute_force(
 def test_search_over_many_blocks(metric: int, ties: bool, n_columns: int, k: int) -> None:
     rng = np.random.default_rng([metric, ties, n_columns])
     shape = (5 * packing.BLOCK + 17, n_columns)
-    compare(metric, rng, shape, 70, k, ties=ties, extremes=(0.001, 0.4))
+    check_search(metric, rng, shape, 70, k, ties=ties, extremes=(0.001, 0.4))
 
 
 @pytest.mark.jit
@@ -158,7 +158,7 @@ def test_search_over_many_blocks(metric: int, ties: bool, n_columns: int, k: int
 @pytest.mark.parametrize("scale", [1e3, 1e5, 1e9, 1e300])
 def test_queries_far_outside_the_range_of_fit(metric: int, scale: float) -> None:
     rng = np.random.default_rng(3)
-    compare(metric, rng, (600, 4), 20, 8, scale=scale, extremes=(0.0, 0.5 * scale))
+    check_search(metric, rng, (600, 4), 20, 8, scale=scale, extremes=(0.0, 0.5 * scale))
 
 
 @pytest.mark.jit

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from greyknn.files.texts import InputError, TextTable
 
 
-def library() -> ModuleType:
+def imported() -> ModuleType:
     """Return pyarrow.
 
     Raises

@@ -64,7 +64,7 @@ class Format:
                 "and .arrow. Save the table as one of these."
             )
         if kind in ("parquet", "arrow"):
-            arrows.library()
+            arrows.imported()
         return cls(kind, zipped)
 
 
