@@ -20,6 +20,9 @@ METRICS = {"grey": formula.GREY, "heom": formula.HEOM}
 BATCH = 2**31
 """Pairs of cells searched between two reports of progress, about a quarter of a second."""
 
+SMALLEST_BATCH = 1024
+"""Queries of a batch at least, so that all threads have work."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -188,7 +191,7 @@ def nearest(
         counts=np.zeros(n_queries, dtype=np.int64),
     )
     widest = int((last - first).max(initial=1)) * queries.shape[1]
-    step = max(BATCH // widest, 1024)
+    step = max(BATCH // widest, SMALLEST_BATCH)
     for start in range(0, n_queries, step):
         part = slice(start, start + step)
         comparison.kernels.nearest(

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 
 import greyknn
 from asserts import assert_observed_kept
-from greyknn import METHODS, GreyKNNImputer, Method, selection
+from greyknn import METHODS, GreyKNNImputer, Method, neighbors, selection
 from strategies import Case, cases
 
 
@@ -441,6 +441,18 @@ def test_a_class_of_one_row_takes_the_global_mean() -> None:
     with pytest.warns(UserWarning, match="more than the 0 other rows of class .*9"):
         out = greyknn.impute(X, y, n_neighbors=3)
     assert out[5, 1] == pytest.approx(np.nanmean(X[:, 1]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_batches_do_not_matter(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = holey()
+    new = holey(seed=1)[0]
+    imputer = GreyKNNImputer(method)
+    whole = imputer.fit_transform(X, y), imputer.transform(new)
+    monkeypatch.setattr(neighbors, "BATCH", 1)
+    monkeypatch.setattr(neighbors, "SMALLEST_BATCH", 7)
+    assert (imputer.fit_transform(X, y) == whole[0]).all()
+    assert (imputer.transform(new) == whole[1]).all()
 
 
 def test_a_large_table_is_scored_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
