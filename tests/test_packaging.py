@@ -50,12 +50,14 @@ def test_the_wheel_works_from_another_folder(built: Path, tmp_path: Path) -> Non
          str(target), str(wheel)],
         check=True,
     )  # fmt: skip
-    subprocess.run(
+    used = subprocess.run(
         [sys.executable, "-W", "error", "-c", USE.format(target=str(target))],
-        check=True,
+        capture_output=True,
+        text=True,
         cwd=tmp_path,
         env={"PYTHONPATH": str(target), "PATH": "", "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
     )
+    assert used.returncode == 0, used.stderr
 
 
 def test_wheel_and_sdist_hold_the_packages_and_no_more(built: Path) -> None:

@@ -1,6 +1,6 @@
 """What happens to one pair of cells, to one list of neighbours and to one vote.
 
-Plain Python on scalars: each device binds these leaves with its own compiler (``cpu.py`` with
+Plain Python on scalars: each device binds these leaves with its own compiler (``cpu`` with
 ``numba.njit``), so a formula is written once.  A leaf never calls another leaf by name, because
 CUDA compilers cannot resolve such a call; constants are module globals, which both can.
 
