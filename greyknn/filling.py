@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from greyknn.arrays import Bools, Floats, Ints
-from greyknn.neighbors import Comparison, Neighbors, Ranking, rank_gaps
+from greyknn.donors import DonorTables
+from greyknn.neighbors import Comparison, Ranking, rank_gaps
 from greyknn_kernels import formula
 
 AVERAGES = {"plain": formula.PLAIN, "weighted": formula.WEIGHTED}
@@ -160,9 +162,9 @@ def fill_together(
         if comparison.metric_on == "imputed" or not convergence:
             seen = comparison.scale.scaled(values if comparison.metric_on == "observed" else table)
             rankings = rank_gaps(
-                comparison, n_neighbors, queries=seen[queries], gaps=gaps, donor_values=seen,
-                donor_observed=observed, donor_rows=donor_rows, donor_groups=groups,
-                own=queries, groups=groups[queries],
+                comparison, n_neighbors, queries=seen[queries], gaps=gaps,
+                donors=comparison.tables(seen, donor_rows, groups, observed), rows=queries,
+                groups=groups[queries],
             )  # fmt: skip
         filled = table[queries]
         for ranking in rankings:
@@ -186,9 +188,9 @@ def fill_together(
     return Filled(table, tuple(convergence), converged, rankings)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Training:
-    """What new rows are filled from.
+    """What new rows are filled from; pickled without what can be made again.
 
     Parameters
     ----------
@@ -206,6 +208,21 @@ class Training:
     observed: Bools
     rows: Ints
     center: Floats
+    _donors: DonorTables | None = field(default=None, repr=False)
+
+    def donors(self, comparison: Comparison) -> DonorTables:
+        """All rows that may donate, whatever their group; laid out once."""
+        if self._donors is None:
+            seen = self.filled
+            if comparison.metric_on == "observed":
+                seen = np.where(self.observed, self.filled, np.nan)
+            no_groups = np.zeros(len(seen), dtype=np.int64)
+            seen = comparison.scale.scaled(seen)
+            self._donors = comparison.tables(seen, self.rows, no_groups, self.observed)
+        return self._donors
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_donors": None}
 
 
 def fill_new(
@@ -236,10 +253,7 @@ def fill_new(
     active = np.flatnonzero(gaps.any(axis=1))
     on_observed = comparison.metric_on == "observed"
     scaled = comparison.scale.scaled
-    seen = scaled(
-        np.where(training.observed, training.filled, np.nan) if on_observed else training.filled
-    )
-    no_groups = np.zeros(len(seen), dtype=np.int64)
+    donors = training.donors(comparison)
     final: list[Ranking] = []
     last = filled[active]
     for iteration in range(stopping.max_iter):
@@ -247,8 +261,7 @@ def fill_new(
             break
         rankings = rank_gaps(
             comparison, n_neighbors, queries=scaled((values if on_observed else filled)[active]),
-            gaps=gaps[active], donor_values=seen, donor_observed=training.observed,
-            donor_rows=training.rows, donor_groups=no_groups,
+            gaps=gaps[active], donors=donors,
         )  # fmt: skip
         before, now = filled[active], filled[active]
         for ranking in rankings:
@@ -271,9 +284,7 @@ def fill_new(
 def _only(ranking: Ranking, kept: Bools, queries: Ints) -> Ranking:
     """The part of a ranking for some queries, which ``queries`` renumbers."""
     kept = kept[ranking.queries]
-    found = ranking.neighbors
-    part = Neighbors(found.rows[kept], found.distances[kept], found.counts[kept])
-    return Ranking(queries[ranking.queries[kept]], ranking.columns, part)
+    return Ranking(queries[ranking.queries[kept]], ranking.columns, ranking.neighbors[kept])
 
 
 def squared_change(comparison: Comparison, now: Floats, before: Floats, columns: Ints) -> Floats:

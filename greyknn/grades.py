@@ -8,8 +8,7 @@ import numpy as np
 
 from greyknn import device as devices
 from greyknn.arrays import Floats
-from greyknn.methods import METHODS
-from greyknn.neighbors import Comparison, DonorTable, grey_extremes
+from greyknn.donors import DonorTable, Geometry
 from greyknn.scaling import Scale
 from greyknn.table import Schema, encode_labels
 
@@ -67,20 +66,20 @@ def grey_relational_coefficients(
         groups = encode_labels(partition, len(donors))[0]
         if (groups < 0).any():
             raise ValueError("partition has missing labels; give every row a class.")
-    comparison = Comparison(
-        METHODS["gknn"], schema.categorical, scale, np.ones(donors.shape[1]), kernels, rho=rho
-    )
+    geometry = Geometry("grey", schema.categorical, rho, kernels)
     coefficients = np.full((len(queries), *donors.shape), np.nan)
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
         rows = members if Y is None else np.arange(len(queries))
-        table = DonorTable(donors, members, np.zeros_like(groups))
-        own = table.position[rows] if Y is None else np.full(len(rows), -1, dtype=np.int64)
-        first, last = table.ranges(np.zeros(len(rows), dtype=np.int64))
-        smallest, largest = grey_extremes(comparison, table, queries[rows], own, first, last)
+        table = DonorTable(
+            geometry, np.ones(donors.shape[1]), donors, members, np.zeros_like(groups)
+        )
+        kin = rows if Y is None else np.full(len(rows), -1)
+        no_groups = np.zeros(len(rows), dtype=np.int64)
+        smallest, largest = table.extremes(queries[rows], no_groups, kin)
         part = np.empty((len(rows), len(members), donors.shape[1]))
         kernels.coefficients(
-            queries[rows], table.values, schema.categorical, smallest, rho * largest, part
+            queries[rows], donors[members], schema.categorical, smallest, rho * largest, part
         )
         coefficients[np.ix_(rows, members)] = part
     if Y is None:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from greyknn.arrays import Bools, Floats, Ints
+from greyknn.donors import DonorTable, DonorTables, Geometry
 from greyknn.methods import Method
 from greyknn.progress import Progress, silent
 from greyknn.scaling import Scale
-from greyknn_kernels import formula, packing
+from greyknn_kernels import formula, layout
 
-METRICS = {"grey": formula.GREY, "heom": formula.HEOM}
+SAMPLE = 64
+"""Queries that tell whether pruning pays."""
 
-BATCH = 2**31
-"""Pairs of cells searched between two reports of progress, about a quarter of a second."""
+PRUNED_SHARE = 0.5
+"""Pruning pays where fewer leaves than this share are visited."""
 
-SMALLEST_BATCH = 1024
-"""Queries of a batch at least, so that all threads have work."""
+DISTINCT_SHARE = 0.9
+"""Equal queries are searched once where fewer than this share are distinct."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,16 @@ class Comparison:
     rho: float = 0.5
     progress: Progress = silent
 
+    @property
+    def geometry(self) -> Geometry:
+        """The part that donors are laid out by."""
+        return Geometry(self.method.metric, self.categorical, self.rho, self.kernels)
+
+    def tables(self, values: Floats, rows: Ints, groups: Ints, observed: Bools) -> DonorTables:
+        """The donors of each column; arguments as in ``DonorTables``."""
+        only = observed if self.donors == "observed" else None
+        return DonorTables(self.geometry, self.weights, values, rows, groups, only)
+
 
 @dataclass(frozen=True)
 class Neighbors:
@@ -73,9 +84,12 @@ class Neighbors:
         How many neighbours there are; 0 when no observed cell says who is near.
     """
 
-    rows: NDArray[np.integer]
+    rows: NDArray[np.int32]
     distances: Floats
     counts: Ints
+
+    def __getitem__(self, queries: Ints | Bools) -> Neighbors:
+        return Neighbors(self.rows[queries], self.distances[queries], self.counts[queries])
 
 
 @dataclass(frozen=True)
@@ -96,128 +110,131 @@ class Ranking:
     neighbors: Neighbors
 
 
-class DonorTable:
-    """Donors laid out for the search: sorted by group, each group a range.
-
-    Parameters
-    ----------
-    values : array of shape (n_rows, n_columns)
-        Scaled numbers and category codes, NaN for gaps.
-    rows : array of shape (n_donors,)
-        The rows of ``values`` that are donors, ascending.
-    groups : array of shape (n_rows,)
-        Group of each row, 0 or more for donors. A query sees the donors of one group.
-    """
-
-    def __init__(self, values: Floats, rows: Ints, groups: Ints) -> None:
-        order = np.argsort(groups[rows], kind="stable")
-        self.rows = rows[order]
-        self.values = np.ascontiguousarray(values[self.rows])
-        n_groups = int(groups[rows].max()) + 1 if len(rows) else 0
-        self.starts = np.searchsorted(groups[self.rows], np.arange(n_groups + 1))
-        self.blocks = packing.pack_donors(self.values)
-        self.position = np.full(len(values), -1, dtype=np.int64)
-        self.position[self.rows] = np.arange(len(rows))
-        self._numbers: tuple[Floats, Ints] | None = None
-
-    def numbers(self, categorical: Bools) -> tuple[Floats, Ints]:
-        """Numeric columns, ascending in each group, and how many cells are observed before each.
-
-        Made once: they do not depend on weights.
-        """
-        if self._numbers is None:
-            columns = np.ascontiguousarray(self.values[:, ~categorical].T)
-            for start, stop in pairwise(self.starts):
-                columns[:, start:stop].sort(axis=1)
-            known = np.zeros((len(columns), len(self.values) + 1), dtype=np.int64)
-            np.cumsum(~np.isnan(columns), axis=1, out=known[:, 1:])
-            self._numbers = columns, known
-        return self._numbers
-
-    def ranges(self, groups: Ints) -> tuple[Ints, Ints]:
-        """First and last position of the donors that queries of these groups see."""
-        known = groups < len(self.starts) - 1
-        group = np.where(known, groups, 0)
-        first = np.where(known, self.starts[group], 0)
-        last = np.where(known, self.starts[np.minimum(group + 1, len(self.starts) - 1)], 0)
-        return first, last
-
-
 def nearest(
-    comparison: Comparison,
+    donors: DonorTable,
     weights: Floats,
     n_neighbors: int,
-    donors: DonorTable,
     queries: Floats,
     *,
-    own: Ints | None = None,
+    rows: Ints | None = None,
     groups: Ints | None = None,
+    kin: Ints | None = None,
+    progress: Progress = silent,
 ) -> Neighbors:
     """The nearest donors of each query.
 
     Parameters
     ----------
-    comparison : Comparison
+    donors : DonorTable
     weights : array of shape (n_columns,)
     n_neighbors : int
-    donors : DonorTable
     queries : array of shape (n_queries, n_columns)
         As the donors' values.
-    own : array of shape (n_queries,), optional
-        The row of the donors' table that each query itself is, -1 for none; by default none.
+    rows : array of shape (n_queries,), optional
+        The row of the donors' table that each query is; by default they are none of them.
     groups : array of shape (n_queries,), optional
         The group of donors each query sees; by default group 0.
+    kin : array of shape (n_queries,), optional
+        As in ``DonorTable``; by default each query's own row.
+    progress : callable
 
     Returns
     -------
     Neighbors
         Ties in distance go to the lower row.
     """
-    n_queries = len(queries)
-    queries = np.ascontiguousarray(queries)
-    itself = np.full(n_queries, -1, dtype=np.int64)
-    if own is not None:
-        itself[own >= 0] = donors.position[own[own >= 0]]
-    first, last = donors.ranges(np.zeros(n_queries, np.int64) if groups is None else groups)
-    metric = METRICS[comparison.method.metric]
+    groups = np.zeros(len(queries), dtype=np.int64) if groups is None else groups
+    alone = rows is not None and kin is None
+    if kin is None:
+        kin = np.full(len(queries), -1) if rows is None else rows
+    searched, twin = _distinct(queries, groups, None if alone else kin)
+    if searched is None:
+        return _searched(donors, weights, n_neighbors, queries, rows, groups, kin, progress)
+    # Rows that are equal differ only in that each is not its own donor: their common search
+    # sees all of them, finds one donor more than wanted, and each leaves itself out.
+    several = np.bincount(twin)[twin[searched]] > 1
+    itself = kin[searched] if not alone else np.where(several, -1, kin[searched])
+    found = _searched(
+        donors, weights, n_neighbors + alone, queries[searched],
+        None if rows is None else rows[searched], groups[searched], itself, progress,
+        kin[searched],
+    )[twin]  # fmt: skip
+    if not alone:
+        return found
+    dropped = found.rows == kin[:, None]
+    dropped[~dropped.any(axis=1), -1] = True
+    shape = len(queries), n_neighbors
+    left = found.rows[~dropped].reshape(shape)
+    distances = found.distances[~dropped].reshape(shape)
+    return Neighbors(left, distances, np.count_nonzero(left >= 0, axis=1))
+
+
+def _searched(
+    donors: DonorTable, weights: Floats, n_neighbors: int, values: Floats, rows: Ints | None,
+    groups: Ints, kin: Ints, progress: Progress, extreme_kin: Ints | None = None,
+) -> Neighbors:  # fmt: skip
+    """Search every query; arguments as in ``nearest``, whose extremes may see other kin."""
+    n_queries = len(values)
+    geometry = donors.geometry
+    metric = geometry.code
+    kin = kin.astype(np.int32)
+    values = np.ascontiguousarray(values)
+    smallest, offset = np.zeros(n_queries), np.ones(n_queries)
     if metric == formula.GREY:
-        smallest, offset = grey_extremes(comparison, donors, queries, itself, first, last)
-        offset *= comparison.rho
-    else:
-        smallest, offset = np.zeros(n_queries), np.ones(n_queries)
-    found = Neighbors(
-        rows=np.full((n_queries, n_neighbors), -1, dtype=np.int64),
-        distances=np.full((n_queries, n_neighbors), np.inf),
-        counts=np.zeros(n_queries, dtype=np.int64),
+        unlike = kin if extreme_kin is None else extreme_kin.astype(np.int32)
+        smallest, offset = donors.extremes(values, groups, unlike)
+        offset *= geometry.rho
+    packed = donors.packed(weights)
+    order, homes = np.arange(n_queries), np.zeros(n_queries, dtype=np.int64)
+    if rows is not None:  # neighbours one after another visit the same blocks
+        order = np.argsort(donors.position[rows], kind="stable")
+        homes = np.searchsorted(packed.stops, donors.position[rows], side="right")
+    found = layout.Found(
+        np.full((n_queries, n_neighbors), np.inf),
+        np.full((n_queries, n_neighbors), -1, dtype=np.int32),
+        np.zeros(n_queries, dtype=np.int64),
+        np.zeros(n_queries, dtype=np.int64),
     )
-    widest = int((last - first).max(initial=1)) * queries.shape[1]
-    step = max(BATCH // widest, SMALLEST_BATCH)
-    for start in range(0, n_queries, step):
-        part = slice(start, start + step)
-        comparison.kernels.nearest(
-            metric, queries[part], itself[part], first[part], last[part], donors.values,
-            donors.blocks, comparison.categorical, weights, smallest[part], offset[part],
-            found.distances[part], found.rows[part], found.counts[part],
+    measures = layout.Measure(geometry.categorical, weights, donors.steps)
+
+    def search(part: Ints, pruned: bool, done: int) -> None:
+        queries = layout.Queries(values, part, homes, groups, kin, smallest, offset)
+        geometry.kernels.nearest(
+            metric, pruned, measures, packed, queries, found,
+            lambda more, _: progress("neighbours", done + more, n_queries),
         )  # fmt: skip
-        comparison.progress("neighbours", min(start + step, n_queries), n_queries)
-    # Rows fit into 32 bits, and lists of neighbours are what large tables need most memory for.
-    rows = np.append(donors.rows, -1).astype(np.int32)[found.rows]
-    return replace(found, rows=rows)
+
+    pruned = False
+    if donors.worth_pruning and n_queries > SAMPLE:
+        picked = np.zeros(n_queries, dtype=bool)
+        picked[np.linspace(0, n_queries - 1, SAMPLE).astype(np.int64)] = True
+        sample, order = order[picked], order[~picked]
+        search(sample, True, 0)
+        leaves = np.diff(packed.leaves)[groups[sample]].sum()
+        pruned = bool(found.visits[sample].sum() < PRUNED_SHARE * leaves)
+    search(order, pruned, n_queries - len(order))
+    return Neighbors(found.rows, found.distances, found.counts)
 
 
-def grey_extremes(
-    comparison: Comparison, donors: DonorTable, queries: Floats, own: Ints, first: Ints, last: Ints
-) -> tuple[Floats, Floats]:
-    """``Dmin`` and ``Dmax`` of equation 32 for each query, over its donors and all numbers."""
-    columns, known = donors.numbers(comparison.categorical)
-    observed = np.ascontiguousarray((known[:, last] - known[:, first]).T)
-    smallest, largest = np.empty(len(queries)), np.empty(len(queries))
-    numbers = np.ascontiguousarray(queries[:, ~comparison.categorical])
-    comparison.kernels.extremes(
-        numbers, own, first, last, columns, observed,
-        smallest, largest,
-    )  # fmt: skip
-    return smallest, largest
+def _distinct(queries: Floats, groups: Ints, kin: Ints | None) -> tuple[Ints | None, Ints]:
+    """The first of equal queries, and for every query which of these it equals.
+
+    None if so few are equal that it is not worth it.
+    """
+    bits = (queries + 0.0).view(np.uint64)  # one zero, not two
+    rng = np.random.default_rng(0)
+    odd = rng.integers(0, 2**63, queries.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    mixed = (bits ^ (bits >> np.uint64(32))) @ odd
+    mixed += groups.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    if kin is not None:
+        mixed += kin.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    _, first, twin = np.unique(mixed, return_index=True, return_inverse=True)
+    if len(first) > DISTINCT_SHARE * len(queries):
+        return None, twin
+    same = (bits == bits[first[twin]]).all() and (groups == groups[first[twin]]).all()
+    if kin is not None:
+        same = same and (kin == kin[first[twin]]).all()
+    return (first if same else None), twin
 
 
 def rank_gaps(
@@ -226,11 +243,8 @@ def rank_gaps(
     *,
     queries: Floats,
     gaps: Bools,
-    donor_values: Floats,
-    donor_observed: Bools,
-    donor_rows: Ints,
-    donor_groups: Ints,
-    own: Ints | None = None,
+    donors: DonorTables,
+    rows: Ints | None = None,
     groups: Ints | None = None,
 ) -> list[Ranking]:
     """Donors for every gap: one ranking for all columns where the method allows it.
@@ -243,12 +257,8 @@ def rank_gaps(
         What distances see of the rows with gaps.
     gaps : array of shape (n_queries, n_columns)
         The cells to fill.
-    donor_values, donor_groups : as ``values`` and ``groups`` in ``DonorTable``
-    donor_observed : array of shape (n_rows, n_columns)
-        Whether a cell of the donors' table was observed.
-    donor_rows : array
-        The rows that may donate.
-    own, groups : as in ``nearest``
+    donors : DonorTables
+    rows, groups : as in ``nearest``
 
     Returns
     -------
@@ -256,32 +266,24 @@ def rank_gaps(
         A single one, or one for each column with gaps when weights or donors depend on it.
     """
     n_columns = queries.shape[1]
-    per_column = comparison.weights.ndim == 2 or comparison.donors == "observed"
-    targets = (
-        [np.array([column]) for column in range(n_columns)]
-        if per_column
-        else [np.arange(n_columns)]
-    )
-    everyone = None if comparison.donors == "observed" else donor_rows
-    table = None if everyone is None else DonorTable(donor_values, everyone, donor_groups)
+    weights = comparison.weights
+    per_column = weights.ndim == 2 or comparison.donors == "observed"
+    targets = [np.arange(n_columns)]
+    if per_column:
+        targets = [np.array([column]) for column in range(n_columns)]
     rankings = []
     for columns in targets:
         wanting = np.flatnonzero(gaps[:, columns].any(axis=1))
         if len(wanting) == 0:
             continue
-        if comparison.donors == "observed":
-            rows = donor_rows[donor_observed[donor_rows, columns[0]]]
-            table = DonorTable(donor_values, rows, donor_groups)
-        assert table is not None
-        weights = comparison.weights
         found = nearest(
-            comparison,
+            donors.of(columns[0]),
             weights[columns[0]] if weights.ndim == 2 else weights,
             n_neighbors,
-            table,
             queries[wanting],
-            own=None if own is None else own[wanting],
+            rows=None if rows is None else rows[wanting],
             groups=None if groups is None else groups[wanting],
+            progress=comparison.progress,
         )
         rankings.append(Ranking(wanting, columns, found))
     return rankings

@@ -5,7 +5,6 @@ All information is in bits and comes from observed cells only, before anything i
 
 from __future__ import annotations
 
-from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -192,30 +191,10 @@ def _parzen(cells: Floats, classes: Ints, kernels: ModuleType) -> float:
         kernels.class_entropies(points, starts, 1.0 / window, entropies)
         conditional = float(entropies.mean())
     else:
-        conditional = _binned_class_entropy(points, starts, window)
+        taps = _window_taps(BINS_PER_WINDOW)
+        conditional = kernels.binned_class_entropy(points, starts, window / BINS_PER_WINDOW, taps)
     bits = _entropy(counts) - conditional
     return bits if bits > NO_INFORMATION else 0.0
-
-
-def _binned_class_entropy(points: Floats, starts: Ints, window: float) -> float:
-    """H(Y|X) of equation 29 from class densities on a grid."""
-    weights, nodes, n_bins = _linear_bins(points, window / BINS_PER_WINDOW)
-    taps = _window_taps(BINS_PER_WINDOW)
-
-    def mass_and_density(start: int, stop: int) -> tuple[Floats, Floats]:
-        part = slice(start, stop)
-        mass = np.bincount(nodes[part].ravel(), weights[part].ravel(), minlength=n_bins)
-        density: Floats = np.maximum(_smoothed(mass, taps), 0.0)
-        return mass.astype(np.float64), density
-
-    mass, total = mass_and_density(0, len(points))
-    occupied = mass > 0
-    entropy = np.zeros(np.count_nonzero(occupied))
-    for start, stop in pairwise(starts):
-        within = mass_and_density(start, stop)[1]
-        share = np.minimum(within[occupied] / total[occupied], 1.0)
-        entropy -= share * np.log2(share, out=np.zeros_like(share), where=share > 0)
-    return float((mass[occupied] * entropy).sum() / len(points))
 
 
 def _joint_parzen(x: Floats, z: Floats, kernels: ModuleType) -> float:

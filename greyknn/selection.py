@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from greyknn.arrays import Floats, Ints
 from greyknn.filling import average, squared_change, starting_fill
-from greyknn.neighbors import Comparison, DonorTable, nearest, rank_gaps
+from greyknn.donors import DonorTable
+from greyknn.neighbors import Comparison, nearest, rank_gaps
 
 MOST_NEIGHBORS = 20
 """k is chosen from 1 to this."""
@@ -60,32 +61,23 @@ def choose_by_label(
         For the folds.
     """
     rows = np.flatnonzero(labels >= 0)
-    folds = stratified_folds(labels[rows], random_state)
-    scored = np.ones(len(rows), dtype=bool)
+    folds = np.full(len(values), -1)
+    folds[rows] = stratified_folds(labels[rows], random_state)
+    most = min(MOST_NEIGHBORS, len(rows) - int(np.bincount(folds[rows]).max()))
+    scored = rows
     if len(rows) > MOST_SCORED:
-        scored[random_state.permutation(len(rows))[MOST_SCORED:]] = False
-    most = min(MOST_NEIGHBORS, len(rows) - int(np.bincount(folds).max()))
+        scored = rows[np.sort(random_state.permutation(len(rows))[:MOST_SCORED])]
     no_groups = np.zeros(len(values), dtype=np.int64)
-    wrong = np.zeros(most)
-    total = 0
-    for fold in range(FOLDS):
-        queries = rows[(folds == fold) & scored]
-        if len(queries) == 0:
-            continue
-        donors = DonorTable(values, rows[folds != fold], no_groups)
-        found = nearest(comparison, weights, most, donors, values[queries])
-        known = found.counts > 0
-        truth = labels[queries[known]]
-        voted = labels[found.rows[known]]
-        votes = np.zeros(voted.shape, dtype=np.int64)
-        for k in range(most):
-            votes += voted == voted[:, [k]]
-            first = votes[:, : k + 1]
-            won = first == first.max(axis=1, keepdims=True)
-            winner = np.where(won, voted[:, : k + 1], len(labels)).min(axis=1)
-            wrong[k] += np.count_nonzero(winner != truth)
-        total += len(truth)
-    return _smallest(wrong / max(total, 1))
+    donors = DonorTable(comparison.geometry, weights, values, rows, no_groups, folds)
+    found = nearest(
+        donors, weights, most, values[scored], rows=scored, kin=folds[scored],
+        progress=comparison.progress,
+    )  # fmt: skip
+    known = found.counts > 0
+    winners = np.empty((int(known.sum()), most), dtype=np.int64)
+    comparison.kernels.majorities(labels[found.rows[known]], winners)
+    wrong = np.count_nonzero(winners != labels[scored[known], None], axis=0)
+    return _smallest(wrong / max(len(winners), 1))
 
 
 def stratified_folds(labels: Ints, random_state: np.random.RandomState) -> Ints:
@@ -145,9 +137,9 @@ def choose_by_masking(
         gaps[lists, cells[:, 1]] = True
         seen = comparison.scale.scaled(masked if comparison.metric_on == "observed" else start)
         rankings = rank_gaps(
-            comparison, MOST_NEIGHBORS, queries=seen[queries], gaps=gaps, donor_values=seen,
-            donor_observed=~np.isnan(masked), donor_rows=donor_rows, donor_groups=groups,
-            own=queries, groups=groups[queries],
+            comparison, MOST_NEIGHBORS, queries=seen[queries], gaps=gaps,
+            donors=comparison.tables(seen, donor_rows, groups, ~np.isnan(masked)), rows=queries,
+            groups=groups[queries],
         )  # fmt: skip
         for ranking in rankings:
             lists, picked = np.nonzero(gaps[np.ix_(ranking.queries, ranking.columns)])

@@ -10,13 +10,20 @@ Problems" (arXiv 2002.10709).  Differences are on the [0, 1] scale of equation 3
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 GREY = 0
 """Grey relational distance, 1 - GRG (equations 32 to 36)."""
 
 HEOM = 1
 """Heterogeneous Euclidean-overlap metric (equations 7 to 10 and 31)."""
+
+EUCLIDEAN = 2
+"""scikit-learn's nan_euclidean: root of the mean square over the columns both rows observed,
+times the root of the number of columns."""
 
 PLAIN = 0
 """Every neighbour counts the same (GKNN)."""
@@ -28,6 +35,8 @@ SAME_DISTANCE = 1e-12
 """Relative spread of distances below which "all the distances are equal" (equation 12)."""
 
 
+ZERO, ONE = np.float32(0.0), np.float32(1.0)
+
 GRAIN = 2.0**-44
 """Distances are multiples of this, about 6e-14."""
 
@@ -35,43 +44,41 @@ SETTLING = 1.5 * 2.0**8
 """A number whose last bit is worth GRAIN, as is that of its sum with any number below 128."""
 
 
-def search_term(metric: int, query: Any, donor: Any, weight: Any, offset: Any) -> tuple[Any, Any]:
-    """One column's closeness as a fraction, for the single-precision search.
+def inverse_coefficient(query: Any, donor: Any, offset: Any) -> Any:
+    """One column of ``GREY`` as the search sees it: its reciprocal is larger for closer cells.
 
-    Packed cells make one branch-free expression serve numbers, categories and gaps: see
-    ``packing.py``.  Fractions of several columns are added before one division.
-
-    Parameters
-    ----------
-    metric : int
-        ``GREY`` or ``HEOM``; the same for all pairs, so compilers take the test out of the loop.
-    query, donor : float
-        Packed cells.
-    weight, offset : float
-        Packed with the query: for ``GREY`` ``lambda * (Dmin + rho * Dmax)`` and ``rho * Dmax``
-        (equation 32), for ``HEOM`` ``lambda`` and 1.
-
-    Returns
-    -------
-    numerator, denominator : float
-        Their quotient is larger for closer cells.
+    Packed cells make this one branch-free expression serve numbers, categories and gaps, with the
+    column's weight folded into all three arguments: see ``packing.py``.
     """
-    difference = abs(query - donor)
-    if metric == GREY:
-        return weight, difference + offset
-    difference = min(difference, offset)
-    return -weight * difference * difference, offset
+    return abs(query - donor) + offset
+
+
+def capped_square(query: Any, donor: Any, limit: Any) -> Any:
+    """One column of ``HEOM`` as the search sees it; packed as for ``inverse_coefficient``."""
+    difference = min(abs(query - donor), limit)
+    return difference * difference
+
+
+def common_difference(query: Any, donor: Any, gap: Any) -> Any:
+    """One column of ``EUCLIDEAN`` as the search sees it: 0 if the donor's cell is below ``gap``."""
+    return query - donor if donor > gap else ZERO
+
+
+def is_common(donor: Any, gap: Any) -> Any:
+    """1 unless the donor's packed cell is below ``gap``."""
+    return ONE if donor > gap else ZERO
 
 
 def dissimilarity(
     metric: int, query: Any, donor: Any, categorical: Any, smallest: Any, offset: Any
 ) -> Any:
-    """How far two cells of one column are apart, in [0, 1].
+    """How far two cells of one column are apart; but for ``EUCLIDEAN`` in [0, 1].
 
     Parameters
     ----------
     metric : int
         ``GREY``: 1 - GRC (equation 32). ``HEOM``: the squared difference (equations 8 to 10).
+        ``EUCLIDEAN``: the squared difference, 0 if either cell is missing.
     query, donor : float
         Cells as numbers on the [0, 1] scale or as category codes; NaN is a gap.
     categorical : bool
@@ -85,10 +92,12 @@ def dissimilarity(
         1 if either cell is missing; for categories 0 or 1.
     """
     if query != query or donor != donor:
-        return 1.0
+        return 0.0 if metric == EUCLIDEAN else 1.0
     if categorical:
         return 0.0 if query == donor else 1.0
     difference = abs(query - donor)
+    if metric == EUCLIDEAN:
+        return difference * difference
     if metric == HEOM:
         difference = min(difference, 1.0)
         return difference * difference
@@ -106,20 +115,42 @@ def settled(total: Any) -> Any:
     return (total + SETTLING) - SETTLING
 
 
-def insert(distances: Any, positions: Any, distance: Any, position: Any) -> None:
-    """Put one donor into a full list that is sorted by distance, dropping the last.
-
-    A donor as far as one in the list goes behind it, so ties stay with the row that came first.
+def farthest_estimate(metric: int, estimate: float, slack: float) -> float:
+    """What the estimate of a donor may be that is, or may be, as near as ``estimate`` says.
 
     Parameters
     ----------
-    distances, positions : array of shape (k,)
-        The list, changed in place; ``distance`` must be below ``distances[k - 1]``.
+    metric : int
+    estimate : float
+        In single precision, or from a distance.
+    slack : float
+        Error of an estimate, or of two; for ``EUCLIDEAN`` of its root, beside a relative one.
+    """
+    if metric == EUCLIDEAN:
+        root = math.sqrt(max(estimate, 0.0)) * 1.0001 + slack
+        return root * root
+    return estimate + slack
+
+
+def insert(distances: Any, positions: Any, last: int, distance: Any, position: Any) -> None:
+    """Put one donor into a list that is sorted by distance.
+
+    Of equal distances the lower position comes first, whatever came first in time.
+
+    Parameters
+    ----------
+    distances, positions : array
+        The list, changed in place.
+    last : int
+        What is in this place is dropped.
     distance : float
     position : int
     """
-    slot = len(distances) - 1
-    while slot > 0 and distances[slot - 1] > distance:
+    slot = last
+    while slot > 0 and (
+        distances[slot - 1] > distance
+        or (distances[slot - 1] == distance and positions[slot - 1] > position)
+    ):
         distances[slot] = distances[slot - 1]
         positions[slot] = positions[slot - 1]
         slot -= 1

@@ -1,15 +1,88 @@
-"""The loops on the processor: leaves of ``formula.py`` bound with numba, parallel over rows."""
+"""The loops on the processor: leaves of ``formula.py`` bound with numba, shared among threads.
 
-from greyknn_kernels.cpu.averaging import fill
-from greyknn_kernels.cpu.grades import coefficients
-from greyknn_kernels.cpu.information import class_entropies, joint_information
-from greyknn_kernels.cpu.search import extremes, nearest
+What a device offers: the functions named here, with arrays of ``layout``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+from greyknn_kernels.cpu import arranging, averaging, grades, information, search
+from greyknn_kernels.cpu import extremes as differences
+from greyknn_kernels.cpu.information import binned_class_entropy
+from greyknn_kernels.cpu.threads import share
+from greyknn_kernels.layout import Donors, Found, Measure, Queries
 
 __all__ = [
+    "arrange",
+    "binned_class_entropy",
     "class_entropies",
     "coefficients",
     "extremes",
     "fill",
     "joint_information",
+    "majorities",
     "nearest",
 ]
+
+
+def nearest(
+    metric: int, pruned: bool, measures: Measure, donors: Donors, queries: Queries, found: Found,
+    report: Callable[[int, int], None] | None = None,
+) -> None:  # fmt: skip
+    """See ``search.nearest``."""
+    cost = 0.5 * donors.values.size / max(len(donors.roots), 1)
+    share(
+        search.nearest, len(queries.order), cost, (metric, pruned, measures, donors, queries, found),
+        multiple=search.TILE, report=report,
+    )  # fmt: skip
+
+
+def arrange(metric: int, categorical: Any, weights: Any, offset: float, values: Any, starts: Any,
+            order: Any) -> None:  # fmt: skip
+    """See ``arranging.arrange``."""
+    n_groups = len(starts) - 1
+    cost = 40.0 * len(order) / max(n_groups, 1)
+    arguments = (metric, categorical, weights, offset, values, starts, order)
+    share(arranging.arrange, n_groups, cost, arguments)
+
+
+def extremes(queries: Any, *arguments: Any) -> None:
+    """See ``extremes.extremes``."""
+    share(differences.extremes, len(queries), 100.0 * queries.shape[1], (queries, *arguments))
+
+
+def fill(
+    average: int, n_neighbors: int, lists: Any, *arguments: Any,
+) -> None:
+    """See ``averaging.fill``."""
+    cost = 20.0 * n_neighbors
+    share(averaging.fill, len(lists), cost, (average, n_neighbors, lists, *arguments))
+
+
+def majorities(voted: Any, winners: Any) -> None:
+    """See ``averaging.majorities``."""
+    share(averaging.majorities, len(voted), float(voted.shape[1] ** 2), (voted, winners))
+
+
+def coefficients(queries: Any, donors: Any, *arguments: Any) -> None:
+    """See ``grades.coefficients``."""
+    share(grades.coefficients, len(queries), 4.0 * donors.size, (queries, donors, *arguments))
+
+
+def class_entropies(points: Any, *arguments: Any) -> None:
+    """See ``information.class_entropies``."""
+    share(
+        information.class_entropies, len(points), 4.0 * len(points), (points, *arguments),
+        multiple=information.WINDOW_TILE,
+    )  # fmt: skip
+
+
+def joint_information(x: Any, *arguments: Any) -> None:
+    """See ``information.joint_information``."""
+    share(
+        information.joint_information, len(x), 8.0 * len(x), (x, *arguments),
+        multiple=information.WINDOW_TILE,
+    )  # fmt: skip

@@ -7,6 +7,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+from greyknn_kernels.cpu import cache
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -19,9 +21,17 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
     return cast("Callable[[Function], Function]", numba.njit(error_model="numpy", **options))
 
 
+def kept(function: Function) -> Function:
+    """A decorator: runs without Python's global lock, compiled once for a machine."""
+    return cast("Function", cache.kept(compiled(nogil=True)(function)))
+
+
+loop = kept
+"""For loops over ``range(begin, end)``, their first two arguments: see ``threads.share``."""
+
 leaf = compiled(inline="always")
 inner = compiled()
-loop = compiled(parallel=True, cache=True)
+glued = compiled(forceinline=True)
 
 # For filters with a proven bound only (``pack_query``): additions may be reordered, and a division
 # replaced by an estimate and a Newton step.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from greyknn_kernels import formula
-from greyknn_kernels.cpu.binding import leaf, loop
+from greyknn_kernels.cpu.binding import inner, kept, leaf, loop
 
 WINDOW_TILE = 64
 """Points whose window sums are accumulated side by side."""
@@ -17,11 +16,15 @@ _gaussian = leaf(formula.gaussian)
 
 
 @loop
-def class_entropies(points: Any, starts: Any, scale: float, entropies: Any) -> None:
-    """Uncertainty of the class at each point, by Parzen windows (equations 26 to 29).
+def class_entropies(
+    begin: int, end: int, points: Any, starts: Any, scale: float, entropies: Any
+) -> None:
+    """Uncertainty of the class at some points, by Parzen windows (equations 26 to 29).
 
     Parameters
     ----------
+    begin, end : int
+        The points.
     points : array of shape (n,), float64
         One column's observed numbers, sorted by class.
     starts : array of shape (n_classes + 1,), int64
@@ -32,10 +35,8 @@ def class_entropies(points: Any, starts: Any, scale: float, entropies: Any) -> N
         Written: ``-sum_c P(c|x_j) log2 P(c|x_j)``, bits.
     """
     n_classes = len(starts) - 1
-    n_tiles = (len(points) + WINDOW_TILE - 1) // WINDOW_TILE
-    for tile in numba.prange(n_tiles):
-        start = tile * WINDOW_TILE
-        size = min(WINDOW_TILE, len(points) - start)
+    for start in range(begin, end, WINDOW_TILE):
+        size = min(WINDOW_TILE, end - start)
         sums = np.zeros((n_classes, WINDOW_TILE))
         centers = np.zeros(WINDOW_TILE)
         centers[:size] = points[start : start + size]
@@ -56,12 +57,75 @@ def class_entropies(points: Any, starts: Any, scale: float, entropies: Any) -> N
             entropies[start + member] = entropy
 
 
-@loop
-def joint_information(x: Any, z: Any, x_scale: float, z_scale: float, information: Any) -> None:
-    """``log2(p(x, z) / (p(x) p(z)))`` at each point, by Parzen windows (equation 22).
+@inner
+def _smooth(mass: Any, taps: Any, density: Any) -> None:
+    """A Gaussian window over every occupied bin; ``density`` reaches over both ends."""
+    density[:] = 0.0
+    for node in range(len(mass)):
+        if mass[node] > 0.0:
+            part = density[node : node + len(taps)]
+            for tap in range(len(taps)):
+                part[tap] += mass[node] * taps[tap]
+
+
+@inner
+def _share_out(points: Any, low: float, width: float, mass: Any) -> None:
+    """Each point's mass to its two nearest nodes."""
+    for point in points:
+        place = (point - low) / width
+        node = int(place)
+        mass[node] += 1.0 - (place - node)
+        mass[node + 1] += place - node
+
+
+@kept
+def binned_class_entropy(points: Any, starts: Any, width: float, taps: Any) -> float:
+    """Mean uncertainty of the class, from class densities on a grid (equation 29).
 
     Parameters
     ----------
+    points, starts : as in ``class_entropies``
+    width : float
+        Between two nodes of the grid.
+    taps : array of odd length, float64
+        A window on the grid.
+
+    Returns
+    -------
+    float
+        Bits.
+    """
+    low = points.min()
+    n_nodes = int((points.max() - low) / width) + 2
+    reach = len(taps) // 2
+    mass = np.zeros(n_nodes)
+    _share_out(points, low, width, mass)
+    total = np.empty(n_nodes + 2 * reach)
+    _smooth(mass, taps, total)
+    within = np.empty(n_nodes)
+    density = np.empty(n_nodes + 2 * reach)
+    entropy = 0.0
+    for label in range(len(starts) - 1):
+        within[:] = 0.0
+        _share_out(points[starts[label] : starts[label + 1]], low, width, within)
+        _smooth(within, taps, density)
+        for node in range(n_nodes):
+            share = min(density[node + reach] / total[node + reach], 1.0)
+            if mass[node] > 0.0 and share > 0.0:
+                entropy -= mass[node] * share * np.log2(share)
+    return entropy / len(points)
+
+
+@loop
+def joint_information(
+    begin: int, end: int, x: Any, z: Any, x_scale: float, z_scale: float, information: Any
+) -> None:
+    """``log2(p(x, z) / (p(x) p(z)))`` at some points, by Parzen windows (equation 22).
+
+    Parameters
+    ----------
+    begin, end : int
+        The points.
     x, z : array of shape (n,), float64
         Two columns' numbers in the rows where both are observed.
     x_scale, z_scale : float
@@ -70,10 +134,8 @@ def joint_information(x: Any, z: Any, x_scale: float, z_scale: float, informatio
         Written, bits.
     """
     n_points = len(x)
-    n_tiles = (n_points + WINDOW_TILE - 1) // WINDOW_TILE
-    for tile in numba.prange(n_tiles):
-        start = tile * WINDOW_TILE
-        size = min(WINDOW_TILE, n_points - start)
+    for start in range(begin, end, WINDOW_TILE):
+        size = min(WINDOW_TILE, end - start)
         x_centers = np.zeros(WINDOW_TILE)
         z_centers = np.zeros(WINDOW_TILE)
         x_centers[:size] = x[start : start + size]

@@ -1,271 +1,326 @@
-"""The nearest donors of every row, and each row's extreme differences."""
+"""The nearest donors of every query: exact, pruned, ties to the lower row."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from greyknn_kernels import formula, packing
-from greyknn_kernels.cpu.binding import fast, fast_leaf, inner, leaf, loop
-from greyknn_kernels.formula import HEOM
-from greyknn_kernels.packing import BLOCK, CHAIN
+from greyknn_kernels.cpu import heap
+from greyknn_kernels.cpu.binding import inner, leaf, loop
+from greyknn_kernels.cpu.measuring import LANES, measure
+from greyknn_kernels.cpu.scoring import (
+    GROUP,
+    near_in_group,
+    score_block,
+    score_pack,
+)
+from greyknn_kernels.formula import GREY
+from greyknn_kernels.layout import FAN, NONE
+from greyknn_kernels.packing import BLOCK, CACHE_LINE, CHAIN
 
 TILE = 32
 """Queries that walk over one block of donors while it is in the first-level cache."""
 
-GROUP = 16
-"""Neighbouring donors whose best score is tested before any of them is looked at."""
+UNLIMITED = 3e38
+"""Above every estimate, but finite: the loops that filter assume finite numbers."""
 
-_search_term = fast_leaf(formula.search_term)
-_dissimilarity = leaf(formula.dissimilarity)
 _insert = inner(formula.insert)
-_settled = leaf(formula.settled)
+_farthest_estimate = leaf(formula.farthest_estimate)
 _pack_query = inner(packing.pack_query)
+_push = heap.push
+_pop = heap.pop
 
 
-@fast
-def _score_block(
-    metric: int, cells: Any, weights: Any, offsets: Any, columns: Any, block: Any, scores: Any
-) -> None:
-    """Closeness of one query to every donor of a block, CHAIN columns to a division."""
-    for donor in range(BLOCK):
-        scores[donor] = 0.0
-    for entry in range(0, len(cells), CHAIN):
-        donors0 = block[columns[entry]]
-        donors1 = block[columns[entry + 1]]
-        donors2 = block[columns[entry + 2]]
-        donors3 = block[columns[entry + 3]]
-        cell0, weight0, offset0 = cells[entry], weights[entry], offsets[entry]
-        cell1, weight1, offset1 = cells[entry + 1], weights[entry + 1], offsets[entry + 1]
-        cell2, weight2, offset2 = cells[entry + 2], weights[entry + 2], offsets[entry + 2]
-        cell3, weight3, offset3 = cells[entry + 3], weights[entry + 3], offsets[entry + 3]
-        for donor in range(BLOCK):
-            n0, d0 = _search_term(metric, cell0, donors0[donor], weight0, offset0)
-            n1, d1 = _search_term(metric, cell1, donors1[donor], weight1, offset1)
-            n2, d2 = _search_term(metric, cell2, donors2[donor], weight2, offset2)
-            n3, d3 = _search_term(metric, cell3, donors3[donor], weight3, offset3)
-            d01 = d0 * d1
-            d23 = d2 * d3
-            numerator = (n0 * d1 + n1 * d0) * d23 + (n2 * d3 + n3 * d2) * d01
-            scores[donor] += numerator / (d01 * d23)
+class Tile(NamedTuple):
+    """Some queries as the search reads them, and each one's pool of near donors.
 
-
-@fast
-def _largest(scores: Any) -> Any:
-    largest = scores[0]
-    for donor in range(BLOCK):
-        largest = max(largest, scores[donor])
-    return largest
-
-
-@fast
-def _largest_of_group(scores: Any, start: int) -> Any:
-    group = scores[start : start + GROUP]
-    largest = group[0]
-    for donor in range(GROUP):
-        largest = max(largest, group[donor])
-    return largest
-
-
-@inner
-def _total_distance(
-    metric: int,
-    query: Any,
-    donor: Any,
-    categorical: Any,
-    weights: Any,
-    smallest: Any,
-    offset: Any,
-    parts: Any,
-) -> Any:
-    """Weighted sum of dissimilarities in column order (equations 33 and 35; 7 and 31 squared).
-
-    The terms go through ``parts``, as long as the query: apart from their sum they vectorise.
+    The pool is sorted by estimate, the negative score. It keeps every donor that may yet be one
+    of the nearest, and has room for a whole block more.
     """
-    for column in range(len(query)):
-        parts[column] = weights[column] * _dissimilarity(
-            metric, query[column], donor[column], categorical[column], smallest, offset
-        )
-    total = 0.0
-    for column in range(len(query)):
-        total += parts[column]
-    return _settled(total)
+
+    cells: Any
+    offsets: Any
+    columns: Any
+    chains: Any
+    bases: Any
+    units: Any
+    slacks: Any
+    limits: Any  # donors with a larger estimate are too far
+    sizes: Any
+    estimates: Any
+    places: Any
+    scores: Any
+    common: Any
+    chosen: Any
+    exact_cells: Any
+    totals: Any
+    n_common: Any
 
 
 @inner
-def _search_tile(
-    metric: int, start: int, queries: Any, own: Any, first: Any, last: Any, donors: Any,
-    blocks: Any, categorical: Any, weights: Any, smallest: Any, offset: Any, distances: Any,
-    positions: Any, counts: Any,
-) -> None:  # fmt: skip
-    """Neighbours of up to TILE queries; arguments as in ``nearest``."""
-    size = min(TILE, len(queries) - start)
-    room = queries.shape[1] + CHAIN - 1
-    n_neighbors = distances.shape[1]
-    cells = np.empty((size, room), np.float32)
-    cell_weights = np.empty((size, room), np.float32)
-    offsets = np.empty((size, room), np.float32)
-    columns = np.empty((size, room), np.int64)
-    chains = np.empty(size, np.int64)
-    bases = np.empty(size, np.float64)
-    slacks = np.empty(size, np.float64)
-    scores = np.empty(BLOCK, np.float32)
-    parts = np.empty(queries.shape[1])
-    first_row = len(donors)
-    last_row = 0
-    for member in range(size):
-        row = start + member
-        chains[member], bases[member], slacks[member] = _pack_query(
-            metric, queries[row], categorical, weights, smallest[row], offset[row],
-            cells[member], cell_weights[member], offsets[member], columns[member],
+def _aligned(size: int) -> Any:
+    """Uninitialised single-precision numbers that start at a cache line."""
+    raw = np.empty(size + CACHE_LINE // 4, np.float32)
+    start = (-raw.ctypes.data % CACHE_LINE) // 4
+    return raw[start : start + size]
+
+
+@inner
+def _new_tile(n_columns: int, n_neighbors: int) -> Any:
+    room = n_columns + CHAIN - 1
+    pool = n_neighbors + 2 * BLOCK
+    return Tile(
+        np.empty((TILE, room), np.float32),
+        np.empty((TILE, room), np.float32),
+        np.empty((TILE, room), np.int64),
+        np.empty(TILE, np.int64),
+        np.empty(TILE),
+        np.empty(TILE),
+        np.empty(TILE),
+        np.empty(TILE),
+        np.empty(TILE, np.int64),
+        np.empty((TILE, pool), np.float32),
+        np.empty((TILE, pool), np.int64),
+        _aligned(BLOCK),
+        _aligned(BLOCK),
+        np.empty(LANES, np.int64),
+        np.empty((n_columns, LANES)),
+        np.empty(LANES),
+        np.empty(LANES),
+    )
+
+
+@inner
+def _begin(
+    metric: int, member: int, row: int, measures: Any, donors: Any, queries: Any, tile: Any
+) -> None:
+    """Pack one query; one that has no donors or no cell to compare gets no chains."""
+    tile.limits[member] = UNLIMITED
+    tile.sizes[member] = 0
+    tile.chains[member] = 0
+    if 0 <= queries.groups[row] < len(donors.roots):
+        n_chains, base, unit, slack = _pack_query(
+            metric, queries.values[row], measures.categorical, measures.weights, measures.steps,
+            queries.smallest[row], queries.offset[row], tile.cells[member],
+            tile.offsets[member], tile.columns[member],
         )  # fmt: skip
-        if chains[member] > 0:
-            first_row = min(first_row, first[row])
-            last_row = max(last_row, last[row])
-    for number in range(first_row // BLOCK, (last_row + BLOCK - 1) // BLOCK):
-        block_start = number * BLOCK
-        for member in range(size):
-            row = start + member
-            low = max(first[row], block_start)
-            high = min(last[row], block_start + BLOCK)
-            if chains[member] == 0 or low >= high:
+        tile.chains[member] = n_chains
+        tile.bases[member] = base
+        tile.units[member] = unit
+        tile.slacks[member] = slack
+
+
+@inner
+def _settle(
+    metric: int, member: int, row: int, measures: Any, donors: Any, queries: Any, found: Any,
+    tile: Any,
+) -> None:  # fmt: skip
+    """Measure the donors in the pool, keep the nearest, and empty the pool."""
+    distances, rows = found.distances[row], found.rows[row]
+    last = len(distances) - 1
+    size = tile.sizes[member]
+    for first in range(0, size, LANES):
+        for lane in range(LANES):
+            tile.chosen[lane] = tile.places[member, min(first + lane, size - 1)]
+        measure(
+            metric, queries.values[row], measures.categorical, measures.weights,
+            queries.smallest[row], queries.offset[row], donors.values, tile.chosen,
+            tile.exact_cells, tile.totals, tile.n_common,
+        )  # fmt: skip
+        for lane in range(min(LANES, size - first)):
+            total = tile.totals[lane]
+            donor = donors.rows[tile.chosen[lane]]
+            if total < distances[last] or (total == distances[last] and donor < rows[last]):
+                _insert(distances, rows, last, total, donor)
+    estimate = (distances[last] - tile.bases[member]) / tile.units[member]
+    if estimate < np.inf:
+        estimate = _farthest_estimate(metric, estimate, tile.slacks[member])
+        tile.limits[member] = min(tile.limits[member], estimate)
+    tile.sizes[member] = 0
+
+
+@inner
+def _take(
+    metric: int, member: int, own: int, n_neighbors: int, low: int, high: int, kin: Any,
+    scores: Any, slacks: Any, limits: Any, sizes: Any, estimates: Any, places: Any,
+) -> None:  # fmt: skip
+    """Put the near ones of ``donors[low:high]`` into a pool; their block was just scored."""
+    start = low // BLOCK * BLOCK
+    slack = 2.0 * slacks[member]
+    size = sizes[member]
+    limit = np.float32(limits[member])
+    pool, members = estimates[member], places[member]
+    for group in range((low - start) // GROUP * GROUP, high - start, GROUP):
+        if near_in_group(scores, group, -limit) == 0:
+            continue
+        for donor in range(max(low - start, group), min(high - start, group + GROUP)):
+            estimate = -scores[donor]
+            if estimate > limit or kin[start + donor] == own:
                 continue
-            # A donor is measured unless its score proves that it is too far. Few donors are
-            # cheaper to measure than to score; with infinite slack every one is measured.
-            farthest = distances[row, n_neighbors - 1]
-            threshold = bases[member] - farthest - slacks[member]
-            filtered = slacks[member] < np.inf and high - low > GROUP
-            if filtered:
-                entries = chains[member] * CHAIN
-                _score_block(
-                    metric, cells[member, :entries], cell_weights[member, :entries],
-                    offsets[member, :entries], columns[member, :entries], blocks[number], scores,
+            _insert(pool, members, size, estimate, start + donor)
+            size += 1
+            if size >= n_neighbors:
+                worst = _farthest_estimate(metric, pool[n_neighbors - 1], slack)
+                limit = min(limit, np.float32(worst))
+                while pool[size - 1] > limit:
+                    size -= 1
+    sizes[member] = size
+    limits[member] = limit
+
+
+@inner
+def _visit_best(
+    metric: int, member: int, row: int, measures: Any, donors: Any, queries: Any, found: Any,
+    tile: Any, heap_bounds: Any, heap_nodes: Any, bounds: Any,
+) -> int:  # fmt: skip
+    """Compare one query with leaves in the order of their bounds; returns how many.
+
+    Nodes are numbered as in ``layout.Donors.children``.
+    """
+    # Taking an array out of a tuple costs: not in the loop.
+    cells, offsets, columns, scores = tile.cells, tile.offsets, tile.columns, tile.scores
+    common, slacks, limits, sizes = tile.common, tile.slacks, tile.limits, tile.sizes
+    estimates, places, kin = tile.estimates, tile.places, donors.kin
+    starts, stops, blocks, children = donors.starts, donors.stops, donors.blocks, donors.children
+    low, high, codes, categorical = donors.low, donors.high, donors.codes, measures.categorical
+    query = queries.values[row]
+    own = queries.kin[row]
+    n_entries = tile.chains[member] * CHAIN
+    n_neighbors = found.distances.shape[1]
+    root = donors.roots[queries.groups[row]]
+    size = 0
+    visits = 0
+    if root != NONE:
+        size = _push(heap_bounds, heap_nodes, size, np.float32(np.inf), root)
+    while size > 0:
+        node = heap_nodes[0]
+        limit = np.float32(limits[member])
+        if heap_bounds[0] < -limit:
+            break
+        size = _pop(heap_bounds, heap_nodes, size)
+        if node >= 0:
+            visits += 1
+            near = score_block(
+                metric, cells, offsets, columns, member, n_entries, blocks[starts[node] // BLOCK],
+                -limit, scores, common,
+            )  # fmt: skip
+            if near > 0:
+                if sizes[member] > n_neighbors + BLOCK:
+                    _settle(metric, member, row, measures, donors, queries, found, tile)
+                _take(
+                    metric, member, own, n_neighbors, starts[node], stops[node], kin, scores,
+                    slacks, limits, sizes, estimates, places,
                 )  # fmt: skip
-                if _largest(scores) < threshold:
-                    continue
-            low -= block_start
-            high -= block_start
-            for group in range(low // GROUP * GROUP, high, GROUP):
-                if filtered and _largest_of_group(scores, group) < threshold:
-                    continue
-                for donor in range(max(low, group), min(high, group + GROUP)):
-                    position = block_start + donor
-                    if position == own[row] or (filtered and scores[donor] < threshold):
-                        continue
-                    distance = _total_distance(
-                        metric, queries[row], donors[position], categorical, weights,
-                        smallest[row], offset[row], parts,
-                    )  # fmt: skip
-                    if distance < farthest:
-                        _insert(distances[row], positions[row], distance, position)
-                        farthest = distances[row, n_neighbors - 1]
-                        threshold = bases[member] - farthest - slacks[member]
-    for member in range(size):
-        row = start + member
+            continue
+        pack = -1 - node
+        if slacks[member] < np.inf:
+            score_pack(
+                metric, cells, offsets, columns, member, n_entries, categorical, query, low[pack],
+                high[pack], codes[pack], bounds,
+            )  # fmt: skip
+        else:
+            bounds[:] = np.inf
+        for lane in range(FAN):
+            child = children[pack, lane]
+            if child != NONE and bounds[lane] >= -limit:
+                size = _push(heap_bounds, heap_nodes, size, bounds[lane], child)
+    return visits
+
+
+@inner
+def _visit_all(
+    metric: int, first: int, n_members: int, measures: Any, donors: Any, queries: Any, found: Any,
+    tile: Any,
+) -> None:  # fmt: skip
+    """Compare the queries of a tile with every leaf of their groups, leaf by leaf."""
+    cells, offsets, columns, scores = tile.cells, tile.offsets, tile.columns, tile.scores
+    common, slacks, limits, sizes = tile.common, tile.slacks, tile.limits, tile.sizes
+    estimates, places, kin, own = tile.estimates, tile.places, donors.kin, queries.kin
+    starts, stops, blocks, chains = donors.starts, donors.stops, donors.blocks, tile.chains
+    order, groups = queries.order, queries.groups
+    n_neighbors = found.distances.shape[1]
+    lowest = len(donors.roots)
+    highest = -1
+    for member in range(n_members):
         if chains[member] > 0:
-            available = last[row] - first[row]
-            if first[row] <= own[row] < last[row]:
-                available -= 1
-            counts[row] = min(n_neighbors, available)
-        if metric == HEOM:
-            for neighbor in range(counts[row]):
-                distances[row, neighbor] = np.sqrt(distances[row, neighbor])
+            group = groups[order[first + member]]
+            lowest = min(lowest, group)
+            highest = max(highest, group)
+    for group in range(lowest, highest + 1):
+        begin, end = donors.leaves[group], donors.leaves[group + 1]
+        # Near donors first: the tile's first query tells where, because alike ones are searched
+        # one after another.
+        home = min(max(queries.homes[order[first]], begin), end - 1)
+        for turn in range(end - begin):
+            number = home + turn if home + turn < end else home + turn - (end - begin)
+            block = blocks[starts[number] // BLOCK]
+            for member in range(n_members):
+                row = order[first + member]
+                if chains[member] == 0 or groups[row] != group:
+                    continue
+                near = score_block(
+                    metric, cells, offsets, columns, member, chains[member] * CHAIN, block,
+                    -np.float32(limits[member]), scores, common,
+                )  # fmt: skip
+                if near > 0:
+                    if sizes[member] > n_neighbors + BLOCK:
+                        _settle(metric, member, row, measures, donors, queries, found, tile)
+                    _take(
+                        metric, member, own[row], n_neighbors, starts[number], stops[number], kin,
+                        scores, slacks, limits, sizes, estimates, places,
+                    )  # fmt: skip
 
 
 @loop
 def nearest(
-    metric: int, queries: Any, own: Any, first: Any, last: Any, donors: Any, blocks: Any,
-    categorical: Any, weights: Any, smallest: Any, offset: Any, distances: Any, positions: Any,
-    counts: Any,
+    begin: int, end: int, metric: int, pruned: bool, measures: Any, donors: Any, queries: Any,
+    found: Any,
 ) -> None:  # fmt: skip
-    """The nearest donors of every query: exact, ties to the lower position.
+    """The nearest donors of the queries ``queries.order[begin:end]``.
 
     Single-precision scores of whole blocks only rule donors out; every donor that may belong to
     the neighbours is measured in double precision, in column order.
 
     Parameters
     ----------
+    begin, end : int
     metric : int
-        ``formula.GREY`` or ``formula.HEOM``.
-    queries : array of shape (n_queries, n_columns), float64
-        Scaled numbers and category codes; NaN is a gap.
-    own : array of shape (n_queries,), int64
-        The donor that is the query itself and is passed over, -1 for none.
-    first, last : array of shape (n_queries,), int64
-        Each query's donors are ``donors[first:last]``.
-    donors : array of shape (n_donors, n_columns), float64
-    blocks : array of shape (n_blocks, n_columns + 1, BLOCK), float32
-        ``packing.pack_donors(donors)``.
-    categorical : array of shape (n_columns,), bool
-    weights : array of shape (n_columns,), float64
-        lambda of equation 30.
-    smallest, offset : array of shape (n_queries,), float64
-        ``Dmin`` and ``rho * Dmax`` (equation 32); 0 and 1 for HEOM.
-    distances : array of shape (n_queries, k), float64
-        Infinite on entry; written: ascending distances (equation 7, 31 or 36).
-    positions : array of shape (n_queries, k), int64
-        Written: positions in ``donors``.
-    counts : array of shape (n_queries,), int64
-        0 on entry; written: how many neighbours each query has. A query without an observed cell
-        in a column of positive weight has none.
+        ``formula.GREY``, ``HEOM`` or ``EUCLIDEAN``.
+    pruned : bool
+        Whether to visit leaves in order of their bounds until none can hold a neighbour, or all.
+    measures : layout.Measure
+    donors : layout.Donors
+    queries : layout.Queries
+    found : layout.Found
+        Written.
     """
-    n_tiles = (len(queries) + TILE - 1) // TILE
-    for tile in numba.prange(n_tiles):
-        _search_tile(
-            metric, tile * TILE, queries, own, first, last, donors, blocks, categorical, weights,
-            smallest, offset, distances, positions, counts,
-        )  # fmt: skip
-
-
-@inner
-def _lower_bound(column: Any, low: int, high: int, cell: Any) -> int:
-    """First position in the ascending ``column[low:high]`` that is not below ``cell``."""
-    while low < high:
-        middle = (low + high) // 2
-        if column[middle] < cell:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@loop
-def extremes(
-    queries: Any, own: Any, first: Any, last: Any, columns: Any, observed: Any, smallest: Any,
-    largest: Any,
-) -> None:  # fmt: skip
-    """``Dmin`` and ``Dmax`` of every query row (equation 32), without a pass over pairs.
-
-    Parameters
-    ----------
-    queries : array of shape (n_queries, n_numeric), float64
-    own, first, last : as in ``nearest``
-    columns : array of shape (n_numeric, n_donors), float64
-        The donors' numbers, ascending within each range of donors, gaps (NaN) last.
-    observed : array of shape (n_queries, n_numeric), int64
-        How many of the query's donors observed each column.
-    smallest, largest : array of shape (n_queries,), float64
-        Written: 0 where no pair can be compared.
-    """
-    for row in numba.prange(len(queries)):
-        itself = 1 if first[row] <= own[row] < last[row] else 0
-        low = np.inf
-        high = 0.0
-        for number in range(queries.shape[1]):
-            cell = queries[row, number]
-            start = first[row]
-            stop = start + observed[row, number]
-            if cell != cell or stop - start <= itself:
+    n_neighbors = found.distances.shape[1]
+    tile = _new_tile(queries.values.shape[1], n_neighbors)
+    n_nodes = len(donors.starts) + len(donors.children) if pruned else 0
+    heap_bounds = np.empty(n_nodes, np.float32)
+    heap_nodes = np.empty(n_nodes, np.int64)
+    bounds = _aligned(FAN)
+    for first in range(begin, end, TILE):
+        n_members = min(TILE, end - first)
+        for member in range(n_members):
+            row = queries.order[first + member]
+            _begin(metric, member, row, measures, donors, queries, tile)
+        if not pruned:
+            _visit_all(metric, first, n_members, measures, donors, queries, found, tile)
+        for member in range(n_members):
+            row = queries.order[first + member]
+            if tile.chains[member] == 0:
                 continue
-            column = columns[number]
-            high = max(high, cell - column[start], column[stop - 1] - cell)
-            below = _lower_bound(column, start, stop, cell) - 1
-            above = below + 1 + itself
-            if below >= start:
-                low = min(low, cell - column[below])
-            if above < stop:
-                low = min(low, column[above] - cell)
-        smallest[row] = low if low < np.inf else 0.0
-        largest[row] = high
+            if pruned:
+                found.visits[row] = _visit_best(
+                    metric, member, row, measures, donors, queries, found, tile, heap_bounds,
+                    heap_nodes, bounds,
+                )  # fmt: skip
+            _settle(metric, member, row, measures, donors, queries, found, tile)
+            for neighbor in range(n_neighbors):
+                if found.rows[row, neighbor] >= 0:
+                    found.counts[row] += 1
+                    if metric != GREY:
+                        found.distances[row, neighbor] = np.sqrt(found.distances[row, neighbor])

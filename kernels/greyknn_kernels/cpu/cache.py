@@ -1,0 +1,64 @@
+"""Compiled loops on disk: found again by the next process, never by another greyknn.
+
+numba keeps a compiled function until the file that defines it changes.  Our loops are made of
+leaves in other files, so that is not enough: here the key is a hash of all kernel sources.  And
+where nothing can be written, loops are compiled anew in each process, silently.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pickle
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+SOURCES = Path(__file__).parent.parent
+
+UNREADABLE = (OSError, EOFError, pickle.PickleError, AttributeError, ImportError, ValueError)
+"""What a cache file that another process or a full disk spoilt can raise."""
+
+
+@cache
+def stamp() -> str:
+    """A hash of every kernel source."""
+    digest = hashlib.sha256()
+    for source in sorted(SOURCES.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class KernelCache(FunctionCache):  # type: ignore[misc]
+    """numba's cache of one function, by the stamp of all kernels, and without errors."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        # The stamp is part of the name: two versions that share a directory never meet.
+        name = f"{self._impl.filename_base}-{stamp()}"
+        self._cache_file = IndexDataCacheFile(self.cache_path, name, stamp())
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the compiled function, or None to compile it."""
+        with contextlib.suppress(*UNREADABLE):
+            return super().load_overload(sig, target_context)
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled function if that is possible."""
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
+
+
+def kept(dispatcher: Any) -> Any:
+    """Give a compiled function a cache on disk, where there is a place for one.
+
+    The place is numba's: ``NUMBA_CACHE_DIR``, else beside the sources, else the user's cache.
+    """
+    function = getattr(dispatcher, "py_func", None)
+    if function is not None:  # with NUMBA_DISABLE_JIT there is nothing to keep
+        with contextlib.suppress(RuntimeError, OSError):
+            dispatcher._cache = KernelCache(function)
+    return dispatcher

@@ -1,0 +1,82 @@
+"""Each row's smallest and largest difference, without a pass over pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from greyknn_kernels.cpu.binding import inner, loop
+
+
+@inner
+def _lower_bound(column: Any, low: int, high: int, cell: Any) -> int:
+    """First position in the ascending ``column[low:high]`` that is not below ``cell``."""
+    while low < high:
+        middle = (low + high) // 2
+        if column[middle] < cell:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@loop
+def extremes(
+    begin: int, end: int, queries: Any, groups: Any, kin: Any, starts: Any, columns: Any,
+    column_kin: Any, observed: Any, smallest: Any, largest: Any,
+) -> None:  # fmt: skip
+    """``Dmin`` and ``Dmax`` of the query rows ``begin`` to ``end`` (equation 32).
+
+    Parameters
+    ----------
+    begin, end : int
+    queries : array of shape (n_queries, n_numeric), float64
+    groups, kin : array of shape (n_queries,)
+        As in ``layout.Queries``.
+    starts : array of shape (n_groups + 1,), int64
+        Each group's donors.
+    columns : array of shape (n_numeric, n_donors), float64
+        The donors' numbers, ascending within each group, gaps (NaN) last.
+    column_kin : array of shape (n_numeric, n_donors), int32
+        Whose numbers they are.
+    observed : array of shape (n_numeric, n_groups), int64
+        How many numbers each group has.
+    smallest, largest : array of shape (n_queries,), float64
+        Written: 0 where no pair can be compared.
+    """
+    for row in range(begin, end):
+        smallest[row] = np.inf
+        largest[row] = 0.0
+    # Column by column, because a large table's columns do not fit into the cache together.
+    for number in range(queries.shape[1]):
+        column = columns[number]
+        whose = column_kin[number]
+        for row in range(begin, end):
+            cell = queries[row, number]
+            group = groups[row]
+            if cell != cell or group < 0 or group >= len(starts) - 1:
+                continue
+            own = kin[row]
+            first = starts[group]
+            last = first + observed[number, group]
+            above = _lower_bound(column, first, last, cell)
+            below = above - 1
+            while below >= first and whose[below] == own:
+                below -= 1
+            while above < last and whose[above] == own:
+                above += 1
+            if below >= first:
+                smallest[row] = min(smallest[row], cell - column[below])
+                while whose[first] == own:
+                    first += 1
+                largest[row] = max(largest[row], cell - column[first])
+            if above < last:
+                smallest[row] = min(smallest[row], column[above] - cell)
+                last -= 1
+                while whose[last] == own:
+                    last -= 1
+                largest[row] = max(largest[row], column[last] - cell)
+    for row in range(begin, end):
+        if smallest[row] == np.inf:
+            smallest[row] = 0.0
