@@ -160,11 +160,12 @@ def fill_together(
     converged = cycling = False
     while not (converged or cycling or len(convergence) == stopping.max_iter):
         if comparison.metric_on == "imputed" or not convergence:
+            again = f" ({len(convergence) + 1})" if convergence else ""
             seen = comparison.scale.scaled(values if comparison.metric_on == "observed" else table)
             rankings = rank_gaps(
                 comparison, n_neighbors, queries=seen[queries], gaps=gaps,
                 donors=comparison.tables(seen, donor_rows, groups, observed), rows=queries,
-                groups=groups[queries],
+                groups=groups[queries], step="neighbours" + again,
             )  # fmt: skip
         filled = table[queries]
         for ranking in rankings:

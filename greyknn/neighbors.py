@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.donors import DonorTable, DonorTables, Geometry
 from greyknn.methods import Method
-from greyknn.progress import Progress, silent
+from greyknn.progress import Progress, Report, silent, unreported
 from greyknn.scaling import Scale
 from greyknn_kernels import formula, layout
 
@@ -119,7 +119,7 @@ def nearest(
     rows: Ints | None = None,
     groups: Ints | None = None,
     kin: Ints | None = None,
-    progress: Progress = silent,
+    report: Report = unreported,
 ) -> Neighbors:
     """The nearest donors of each query.
 
@@ -136,7 +136,8 @@ def nearest(
         The group of donors each query sees; by default group 0.
     kin : array of shape (n_queries,), optional
         As in ``DonorTable``; by default each query's own row.
-    progress : callable
+    report : callable
+        Called with the number of queries that were searched, and of all.
 
     Returns
     -------
@@ -149,14 +150,14 @@ def nearest(
         kin = np.full(len(queries), -1) if rows is None else rows
     searched, twin = _distinct(queries, groups, None if alone else kin)
     if searched is None:
-        return _searched(donors, weights, n_neighbors, queries, rows, groups, kin, progress)
+        return _searched(donors, weights, n_neighbors, queries, rows, groups, kin, report)
     # Rows that are equal differ only in that each is not its own donor: their common search
     # sees all of them, finds one donor more than wanted, and each leaves itself out.
     several = np.bincount(twin)[twin[searched]] > 1
     itself = kin[searched] if not alone else np.where(several, -1, kin[searched])
     found = _searched(
         donors, weights, n_neighbors + alone, queries[searched],
-        None if rows is None else rows[searched], groups[searched], itself, progress,
+        None if rows is None else rows[searched], groups[searched], itself, report,
         kin[searched],
     )[twin]  # fmt: skip
     if not alone:
@@ -171,7 +172,7 @@ def nearest(
 
 def _searched(
     donors: DonorTable, weights: Floats, n_neighbors: int, values: Floats, rows: Ints | None,
-    groups: Ints, kin: Ints, progress: Progress, extreme_kin: Ints | None = None,
+    groups: Ints, kin: Ints, report: Report, extreme_kin: Ints | None = None,
 ) -> Neighbors:  # fmt: skip
     """Search every query; arguments as in ``nearest``, whose extremes may see other kin."""
     n_queries = len(values)
@@ -201,7 +202,7 @@ def _searched(
         queries = layout.Queries(values, part, homes, groups, kin, smallest, offset)
         geometry.kernels.nearest(
             metric, pruned, measures, packed, queries, found,
-            lambda more, _: progress("neighbours", done + more, n_queries),
+            lambda more, _: report(done + more, n_queries),
         )  # fmt: skip
 
     pruned = False
@@ -246,6 +247,7 @@ def rank_gaps(
     donors: DonorTables,
     rows: Ints | None = None,
     groups: Ints | None = None,
+    step: str = "neighbours",
 ) -> list[Ranking]:
     """Donors for every gap: one ranking for all columns where the method allows it.
 
@@ -259,6 +261,8 @@ def rank_gaps(
         The cells to fill.
     donors : DonorTables
     rows, groups : as in ``nearest``
+    step : str
+        What progress calls it.
 
     Returns
     -------
@@ -271,19 +275,26 @@ def rank_gaps(
     targets = [np.arange(n_columns)]
     if per_column:
         targets = [np.array([column]) for column in range(n_columns)]
+    wanting = [np.flatnonzero(gaps[:, columns].any(axis=1)) for columns in targets]
+    total = sum(map(len, wanting))
+    done = 0
     rankings = []
-    for columns in targets:
-        wanting = np.flatnonzero(gaps[:, columns].any(axis=1))
-        if len(wanting) == 0:
+    for columns, some in zip(targets, wanting, strict=True):
+        if len(some) == 0:
             continue
+
+        def report(more: int, _: int, before: int = done) -> None:
+            comparison.progress(step, before + more, total)
+
         found = nearest(
             donors.of(columns[0]),
             weights[columns[0]] if weights.ndim == 2 else weights,
             n_neighbors,
-            queries[wanting],
-            rows=None if rows is None else rows[wanting],
-            groups=None if groups is None else groups[wanting],
-            progress=comparison.progress,
+            queries[some],
+            rows=None if rows is None else rows[some],
+            groups=None if groups is None else groups[some],
+            report=report,
         )
-        rankings.append(Ranking(wanting, columns, found))
+        done += len(some)
+        rankings.append(Ranking(some, columns, found))
     return rankings

@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """Called with a step's name, how much of it is done, and how much there is."""
 
+Report = Callable[[int, int], None]
+"""The same for one step: how much is done, and how much there is."""
+
 PATIENCE = 1.0
 """Seconds of work before anything is shown."""
 
 
 def silent(_step: str, _done: int, _total: int) -> None:
+    """Report nothing."""
+
+
+def unreported(_done: int, _total: int) -> None:
     """Report nothing."""
 
 
@@ -35,9 +42,14 @@ def reporting(verbose: int) -> Iterator[Progress]:
         return
     from rich.console import Console
     from rich.progress import Progress as Bars
+    from rich.progress import TimeElapsedColumn
 
     console = Console(stderr=True)
-    bars = Bars(console=console, transient=console.is_terminal)
+    # Time to go is told from the last minutes' speed, not from the first steps'.
+    bars = Bars(
+        *Bars.get_default_columns(), TimeElapsedColumn(), console=console,
+        transient=console.is_terminal, speed_estimate_period=120.0,
+    )  # fmt: skip
     tasks: dict[str, TaskID] = {}
     begun = time.monotonic()
 

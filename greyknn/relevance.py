@@ -15,7 +15,7 @@ from greyknn.arrays import Bools, Floats, Ints
 from greyknn.methods import Method
 from greyknn.progress import Progress, silent
 
-EXACT_ROWS = 2048
+EXACT_ROWS = 512
 """Up to this many rows window sums are exact; above, densities are binned."""
 
 BINS_PER_WINDOW = 16
@@ -100,9 +100,13 @@ def class_information(
         At least 0; 0 for columns that are constant or observed in fewer than two labelled rows.
     """
     information = np.zeros(values.shape[1])
+    order = np.argsort(labels, kind="stable")
+    order = order[labels[order] >= 0]
+    labels = labels[order]  # sorted: what sorts them once more has little to do
     for column, is_categorical in enumerate(categorical):
-        rows = (labels >= 0) & ~np.isnan(values[:, column])
-        cells, classes = values[rows, column], labels[rows]
+        cells = values[order, column]
+        observed = ~np.isnan(cells)
+        cells, classes = cells[observed], labels[observed]
         if is_categorical:
             information[column] = _plug_in(cells.astype(np.int64), classes)
         else:
@@ -182,8 +186,8 @@ def _parzen(cells: Floats, classes: Ints, kernels: ModuleType) -> float:
     window = _window(cells)
     if window == 0.0:
         return 0.0
-    counts = np.unique(classes, return_counts=True)[1]
     order = np.argsort(classes, kind="stable")
+    counts = np.unique(classes[order], return_counts=True)[1]
     starts = np.concatenate([[0], np.cumsum(counts)])
     points = np.ascontiguousarray(cells[order])
     if len(points) <= EXACT_ROWS:

@@ -17,6 +17,9 @@ MOST_NEIGHBORS = 20
 
 FOLDS = 10
 
+STEP = "number of neighbours"
+"""What progress calls it."""
+
 MOST_SCORED = 20_000
 """At most so many rows (by label) or cells (by masking) are scored, a random sample of them."""
 
@@ -71,7 +74,7 @@ def choose_by_label(
     donors = DonorTable(comparison.geometry, weights, values, rows, no_groups, folds)
     found = nearest(
         donors, weights, most, values[scored], rows=scored, kin=folds[scored],
-        progress=comparison.progress,
+        report=lambda done, total: comparison.progress(STEP, done, total),
     )  # fmt: skip
     known = found.counts > 0
     winners = np.empty((int(known.sum()), most), dtype=np.int64)
@@ -90,7 +93,7 @@ def stratified_folds(labels: Ints, random_state: np.random.RandomState) -> Ints:
 
 
 def masked_folds(observed: NDArray[np.bool_], random_state: np.random.RandomState) -> list[Ints]:
-    """Observed cells in ten parts, as pairs (row, column): arrays of shape (n_cells, 2).
+    """Observed cells in parts of at most a tenth, as pairs (row, column): arrays (n_cells, 2).
 
     A part never holds all observed cells of a column: one stays to be learnt from.
     """
@@ -100,7 +103,8 @@ def masked_folds(observed: NDArray[np.bool_], random_state: np.random.RandomStat
     cells = cells[random_state.permutation(len(cells))[:MOST_SCORED]]
     cells = np.column_stack(np.unravel_index(cells, observed.shape))
     folds = []
-    for part in (cells[fold::FOLDS] for fold in range(FOLDS)):
+    n_parts = -(-FOLDS * len(cells) // max(np.count_nonzero(observed), 1))
+    for part in (cells[fold::n_parts] for fold in range(n_parts)):
         hidden = np.bincount(part[:, 1], minlength=observed.shape[1])
         whole = np.flatnonzero((hidden > 0) & (hidden == observed.sum(axis=0)))
         first = [int(np.flatnonzero(part[:, 1] == column)[0]) for column in whole]
@@ -111,7 +115,7 @@ def masked_folds(observed: NDArray[np.bool_], random_state: np.random.RandomStat
 def choose_by_masking(
     comparison: Comparison, values: Floats, groups: Ints, random_state: np.random.RandomState
 ) -> Choice:
-    """The k that restores observed cells best which are hidden, a tenth of them at a time.
+    """The k that restores observed cells best which are hidden, at most a tenth at a time.
 
     One search of the nearest 20 scores every k. Of equally good k the largest is chosen.
 
@@ -139,7 +143,7 @@ def choose_by_masking(
         rankings = rank_gaps(
             comparison, MOST_NEIGHBORS, queries=seen[queries], gaps=gaps,
             donors=comparison.tables(seen, donor_rows, groups, ~np.isnan(masked)), rows=queries,
-            groups=groups[queries],
+            groups=groups[queries], step=STEP,
         )  # fmt: skip
         for ranking in rankings:
             lists, picked = np.nonzero(gaps[np.ix_(ranking.queries, ranking.columns)])

@@ -25,7 +25,8 @@ from sklearn.pipeline import make_pipeline
 
 import greyknn
 from asserts import assert_observed_kept
-from greyknn import METHODS, GreyKNNImputer, Method, neighbors, selection
+from greyknn import METHODS, GreyKNNImputer, Method, selection
+from greyknn_kernels.cpu import threads
 from strategies import Case, cases
 
 
@@ -444,13 +445,14 @@ def test_a_class_of_one_row_takes_the_global_mean() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_batches_do_not_matter(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_steps_nor_threads_matter(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = holey()
     new = holey(seed=1)[0]
     imputer = GreyKNNImputer(method)
     whole = imputer.fit_transform(X, y), imputer.transform(new)
-    monkeypatch.setattr(neighbors, "BATCH", 1)
-    monkeypatch.setattr(neighbors, "SMALLEST_BATCH", 7)
+    monkeypatch.setattr(threads, "STEP", 1.0)
+    monkeypatch.setattr(threads, "LEAST", 1.0)
+    monkeypatch.setattr(threads, "n_threads", lambda: 3)
     assert (imputer.fit_transform(X, y) == whole[0]).all()
     assert (imputer.transform(new) == whole[1]).all()
 
