@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from greyknn.explanation import Donor
     from greyknn.grades import grey_relational_coefficients, grey_relational_grades
     from greyknn.imputer import GreyKNNImputer
+    from greyknn.knn_imputer import KNNImputer
     from greyknn.methods import METHODS, Method
 
 __version__ = "0.1.0"
@@ -20,6 +21,7 @@ __all__ = [
     "METHODS",
     "Donor",
     "GreyKNNImputer",
+    "KNNImputer",
     "Method",
     "grey_relational_coefficients",
     "grey_relational_grades",
@@ -32,6 +34,7 @@ _HOMES = {
     "grey_relational_grades": "grades",
     "Donor": "explanation",
     "GreyKNNImputer": "imputer",
+    "KNNImputer": "knn_imputer",
     "METHODS": "methods",
     "Method": "methods",
 }

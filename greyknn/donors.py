@@ -115,11 +115,11 @@ class DonorTable:
         kin = np.empty(columns.shape, dtype=np.int32)
         known = np.zeros((len(columns), len(self.starts) - 1), dtype=np.int64)
         for group, (start, stop) in enumerate(pairwise(self.starts)):
-            for number, column in enumerate(columns):
-                order = np.argsort(column[start:stop])
-                column[start:stop] = column[start:stop][order]
-                kin[number, start:stop] = self.kin[start:stop][order]
-                known[number, group] = np.count_nonzero(~np.isnan(column[start:stop]))
+            part = columns[:, start:stop]
+            order = np.argsort(part, axis=1)
+            part[:] = np.take_along_axis(part, order, axis=1)
+            kin[:, start:stop] = self.kin[start:stop][order]
+            known[:, group] = np.count_nonzero(~np.isnan(part), axis=1)
         return columns, kin, known
 
     def extremes(self, queries: Floats, groups: Ints, kin: Ints) -> tuple[Floats, Floats]:

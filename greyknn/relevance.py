@@ -5,6 +5,7 @@ All information is in bits and comes from observed cells only, before anything i
 
 from __future__ import annotations
 
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -186,10 +187,10 @@ def _parzen(cells: Floats, classes: Ints, kernels: ModuleType) -> float:
     window = _window(cells)
     if window == 0.0:
         return 0.0
-    order = np.argsort(classes, kind="stable")
-    counts = np.unique(classes[order], return_counts=True)[1]
+    counts = np.bincount(classes)
+    counts = counts[counts > 0]
     starts = np.concatenate([[0], np.cumsum(counts)])
-    points = np.ascontiguousarray(cells[order])
+    points = cells[np.argsort(classes, kind="stable")]
     if len(points) <= EXACT_ROWS:
         entropies = np.empty(len(points))
         kernels.class_entropies(points, starts, 1.0 / window, entropies)
@@ -247,6 +248,7 @@ def _linear_bins(cells: Floats, width: float) -> tuple[Floats, Ints, int]:
     return np.column_stack([1.0 - share, share]), np.column_stack([node, node + 1]), n_bins
 
 
+@cache
 def _window_taps(bins_per_window: float) -> Floats:
     """A Gaussian window on the grid, without the spread that the grid itself adds.
 
