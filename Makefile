@@ -27,8 +27,9 @@ lint: $(VENV)/lint  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/test  ## kernels, whole imputations beside scikit-learn, the paper's tables
-	$(BIN)/python -m bench
+bench: $(VENV)/bench  ## ratios beside scikit-learn and others, growth, the paper's tables (an hour)
+	$(BIN)/python -m pytest bench --benchmark-columns=min,median,rounds
+	$(BIN)/python -m bench $(if $(DATA),--data $(DATA))
 
 clean:  ## remove what was made
 	rm -rf $(VENV) .cache demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage

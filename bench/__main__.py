@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import bench_impute, bench_kernels, fill_tables, paper_tables
+from bench import fill_tables, growth, paper_tables, search, whole
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with csv files and datasets.json")
     folder = parser.parse_args().data
-    bench_kernels.main()
-    bench_impute.main()
+    search.main()
+    whole.main()
+    growth.grow(folder)
     paper_tables.main()
     if folder is not None:
         fill_tables.fill_all(folder)

@@ -127,7 +127,7 @@ class DonorTable:
         smallest, largest = np.empty(len(queries)), np.empty(len(queries))
         numbers = np.ascontiguousarray(queries[:, ~self.geometry.categorical])
         self.geometry.kernels.extremes(
-            numbers, groups, kin, self.starts, *self.numbers, smallest, largest
+            numbers, groups, kin.astype(np.int32), self.starts, *self.numbers, smallest, largest
         )
         return smallest, largest
 

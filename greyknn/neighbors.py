@@ -178,11 +178,10 @@ def _searched(
     n_queries = len(values)
     geometry = donors.geometry
     metric = geometry.code
-    kin = kin.astype(np.int32)
     values = np.ascontiguousarray(values)
     smallest, offset = np.zeros(n_queries), np.ones(n_queries)
     if metric == formula.GREY:
-        unlike = kin if extreme_kin is None else extreme_kin.astype(np.int32)
+        unlike = kin if extreme_kin is None else extreme_kin
         smallest, offset = donors.extremes(values, groups, unlike)
         offset *= geometry.rho
     packed = donors.packed(weights)
@@ -196,10 +195,13 @@ def _searched(
         np.zeros(n_queries, dtype=np.int64),
         np.zeros(n_queries, dtype=np.int64),
     )
+    whose = kin.astype(np.int32)
     measures = layout.Measure(geometry.categorical, weights, donors.steps)
 
     def search(part: Ints, pruned: bool, done: int) -> None:
-        queries = layout.Queries(values, part, homes, groups, kin, smallest, offset)
+        queries = layout.Queries(
+            values, part, homes, groups, kin.astype(np.int32), smallest, offset
+        )
         geometry.kernels.nearest(
             metric, pruned, measures, packed, queries, found,
             lambda more, _: report(done + more, n_queries),

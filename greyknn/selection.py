@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greyknn.arrays import Floats, Ints
-from greyknn.filling import average, squared_change, starting_fill
 from greyknn.donors import DonorTable
+from greyknn.filling import average, squared_change, starting_fill
 from greyknn.neighbors import Comparison, nearest, rank_gaps
 
 MOST_NEIGHBORS = 20
@@ -103,7 +103,7 @@ def masked_folds(observed: NDArray[np.bool_], random_state: np.random.RandomStat
     cells = cells[random_state.permutation(len(cells))[:MOST_SCORED]]
     cells = np.column_stack(np.unravel_index(cells, observed.shape))
     folds = []
-    n_parts = -(-FOLDS * len(cells) // max(np.count_nonzero(observed), 1))
+    n_parts = -(-FOLDS * len(cells) // max(int(np.count_nonzero(observed)), 1))
     for part in (cells[fold::n_parts] for fold in range(n_parts)):
         hidden = np.bincount(part[:, 1], minlength=observed.shape[1])
         whole = np.flatnonzero((hidden > 0) & (hidden == observed.sum(axis=0)))

@@ -157,9 +157,7 @@ def pack_query(
         weight = weights[column]
         cell = query[column]
         total += weight
-        if metric == GREY:
-            base += weight
-        elif metric != EUCLIDEAN and cell != cell:
+        if metric == GREY or (metric != EUCLIDEAN and cell != cell):
             base += weight
         if weight <= 0.0 or cell != cell:
             continue

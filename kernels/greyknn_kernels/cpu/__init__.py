@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-
 from greyknn_kernels.cpu import arranging, averaging, grades, information, search
 from greyknn_kernels.cpu import extremes as differences
 from greyknn_kernels.cpu.information import binned_class_entropy
@@ -34,10 +33,13 @@ def nearest(
 ) -> None:  # fmt: skip
     """See ``search.nearest``."""
     cost = 0.5 * donors.values.size / max(len(donors.roots), 1)
-    share(
-        search.nearest, len(queries.order), cost, (metric, pruned, measures, donors, queries, found),
-        multiple=search.TILE, report=report,
-    )  # fmt: skip
+    n_nodes = len(donors.starts) + len(donors.children) if pruned else 0
+
+    def search_some(begin: int, end: int) -> None:
+        tile = search.new_tile(queries.values.shape[1], found.distances.shape[1], n_nodes)
+        search.nearest(begin, end, metric, pruned, measures, donors, queries, found, tile)
+
+    share(search_some, len(queries.order), cost, (), multiple=search.TILE, report=report)
 
 
 def arrange(metric: int, categorical: Any, weights: Any, offset: float, values: Any, starts: Any,
@@ -55,7 +57,10 @@ def extremes(queries: Any, *arguments: Any) -> None:
 
 
 def fill(
-    average: int, n_neighbors: int, lists: Any, *arguments: Any,
+    average: int,
+    n_neighbors: int,
+    lists: Any,
+    *arguments: Any,
 ) -> None:
     """See ``averaging.fill``."""
     cost = 20.0 * n_neighbors

@@ -15,8 +15,8 @@ _vote_weight = leaf(formula.vote_weight)
 
 @loop
 def fill(
-    begin: int, end: int, average: int, n_neighbors: int, lists: Any, columns: Any, categorical: Any, table: Any,
-    donors: Any, distances: Any, counts: Any, filled: Any,
+    begin: int, end: int, average: int, n_neighbors: int, lists: Any, columns: Any,
+    categorical: Any, table: Any, donors: Any, distances: Any, counts: Any, filled: Any,
 ) -> None:  # fmt: skip
     """Weighted mean or vote of the missing cells ``begin`` to ``end`` (equations 11 to 14 and 36).
 

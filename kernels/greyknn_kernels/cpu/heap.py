@@ -8,7 +8,7 @@ from greyknn_kernels.cpu.binding import inner
 
 
 @inner
-def push(bounds: Any, nodes: Any, size: int, bound: float, node: int) -> int:
+def push(bounds: Any, nodes: Any, size: int, bound: Any, node: int) -> int:
     """Put a node in; returns the new size."""
     place = size
     while place > 0 and bounds[(place - 1) // 2] < bound:

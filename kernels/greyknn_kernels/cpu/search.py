@@ -18,7 +18,7 @@ from greyknn_kernels.cpu.scoring import (
 )
 from greyknn_kernels.formula import GREY
 from greyknn_kernels.layout import FAN, NONE
-from greyknn_kernels.packing import BLOCK, CACHE_LINE, CHAIN
+from greyknn_kernels.packing import BLOCK, CHAIN, aligned
 
 TILE = 32
 """Queries that walk over one block of donors while it is in the first-level cache."""
@@ -51,44 +51,42 @@ class Tile(NamedTuple):
     sizes: Any
     estimates: Any
     places: Any
-    scores: Any
+    scores: Any  # of one query and one block
     common: Any
-    chosen: Any
+    bounds: Any  # of one query and one pack
+    heap_bounds: Any
+    heap_nodes: Any
+    chosen: Any  # donors to measure exactly
     exact_cells: Any
     totals: Any
     n_common: Any
 
 
-@inner
-def _aligned(size: int) -> Any:
-    """Uninitialised single-precision numbers that start at a cache line."""
-    raw = np.empty(size + CACHE_LINE // 4, np.float32)
-    start = (-raw.ctypes.data % CACHE_LINE) // 4
-    return raw[start : start + size]
-
-
-@inner
-def _new_tile(n_columns: int, n_neighbors: int) -> Any:
+def new_tile(n_columns: int, n_neighbors: int, n_nodes: int) -> Tile:
+    """Uninitialised room for a tile, and for a heap of ``n_nodes``."""
     room = n_columns + CHAIN - 1
     pool = n_neighbors + 2 * BLOCK
     return Tile(
-        np.empty((TILE, room), np.float32),
-        np.empty((TILE, room), np.float32),
-        np.empty((TILE, room), np.int64),
-        np.empty(TILE, np.int64),
-        np.empty(TILE),
-        np.empty(TILE),
-        np.empty(TILE),
-        np.empty(TILE),
-        np.empty(TILE, np.int64),
-        np.empty((TILE, pool), np.float32),
-        np.empty((TILE, pool), np.int64),
-        _aligned(BLOCK),
-        _aligned(BLOCK),
-        np.empty(LANES, np.int64),
-        np.empty((n_columns, LANES)),
-        np.empty(LANES),
-        np.empty(LANES),
+        cells=np.empty((TILE, room), np.float32),
+        offsets=np.empty((TILE, room), np.float32),
+        columns=np.empty((TILE, room), np.int64),
+        chains=np.empty(TILE, np.int64),
+        bases=np.empty(TILE),
+        units=np.empty(TILE),
+        slacks=np.empty(TILE),
+        limits=np.empty(TILE),
+        sizes=np.empty(TILE, np.int64),
+        estimates=np.empty((TILE, pool), np.float32),
+        places=np.empty((TILE, pool), np.int64),
+        scores=aligned((BLOCK,)),
+        common=aligned((BLOCK,)),
+        bounds=aligned((FAN,)),
+        heap_bounds=np.empty(n_nodes, np.float32),
+        heap_nodes=np.empty(n_nodes, np.int64),
+        chosen=np.empty(LANES, np.int64),
+        exact_cells=np.empty((n_columns, LANES)),
+        totals=np.empty(LANES),
+        n_common=np.empty(LANES),
     )
 
 
@@ -173,7 +171,7 @@ def _take(
 @inner
 def _visit_best(
     metric: int, member: int, row: int, measures: Any, donors: Any, queries: Any, found: Any,
-    tile: Any, heap_bounds: Any, heap_nodes: Any, bounds: Any,
+    tile: Any,
 ) -> int:  # fmt: skip
     """Compare one query with leaves in the order of their bounds; returns how many.
 
@@ -185,6 +183,7 @@ def _visit_best(
     estimates, places, kin = tile.estimates, tile.places, donors.kin
     starts, stops, blocks, children = donors.starts, donors.stops, donors.blocks, donors.children
     low, high, codes, categorical = donors.low, donors.high, donors.codes, measures.categorical
+    bounds, heap_bounds, heap_nodes = tile.bounds, tile.heap_bounds, tile.heap_nodes
     query = queries.values[row]
     own = queries.kin[row]
     n_entries = tile.chains[member] * CHAIN
@@ -221,7 +220,8 @@ def _visit_best(
                 high[pack], codes[pack], bounds,
             )  # fmt: skip
         else:
-            bounds[:] = np.inf
+            for lane in range(FAN):
+                bounds[lane] = np.inf
         for lane in range(FAN):
             child = children[pack, lane]
             if child != NONE and bounds[lane] >= -limit:
@@ -276,7 +276,7 @@ def _visit_all(
 @loop
 def nearest(
     begin: int, end: int, metric: int, pruned: bool, measures: Any, donors: Any, queries: Any,
-    found: Any,
+    found: Any, tile: Any,
 ) -> None:  # fmt: skip
     """The nearest donors of the queries ``queries.order[begin:end]``.
 
@@ -295,13 +295,10 @@ def nearest(
     queries : layout.Queries
     found : layout.Found
         Written.
+    tile : Tile
+        Scratch, with a heap if ``pruned``.
     """
     n_neighbors = found.distances.shape[1]
-    tile = _new_tile(queries.values.shape[1], n_neighbors)
-    n_nodes = len(donors.starts) + len(donors.children) if pruned else 0
-    heap_bounds = np.empty(n_nodes, np.float32)
-    heap_nodes = np.empty(n_nodes, np.int64)
-    bounds = _aligned(FAN)
     for first in range(begin, end, TILE):
         n_members = min(TILE, end - first)
         for member in range(n_members):
@@ -315,9 +312,8 @@ def nearest(
                 continue
             if pruned:
                 found.visits[row] = _visit_best(
-                    metric, member, row, measures, donors, queries, found, tile, heap_bounds,
-                    heap_nodes, bounds,
-                )  # fmt: skip
+                    metric, member, row, measures, donors, queries, found, tile
+                )
             _settle(metric, member, row, measures, donors, queries, found, tile)
             for neighbor in range(n_neighbors):
                 if found.rows[row, neighbor] >= 0:

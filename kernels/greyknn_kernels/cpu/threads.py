@@ -30,10 +30,11 @@ def n_threads() -> int:
     """
     if numba.config.DISABLE_JIT:  # interpreted loops hold Python's lock
         return 1
-    most = numba.config.NUMBA_NUM_THREADS
+    most = int(numba.config.NUMBA_NUM_THREADS)
     if parallel._is_initialized:  # asking would start numba's own threads
-        most = numba.get_num_threads()
-    return max(1, min(most, _openmp_effective_n_threads(None, only_physical_cores=False)))
+        most = int(numba.get_num_threads())
+    openmp = int(_openmp_effective_n_threads(None, only_physical_cores=False))
+    return max(1, min(most, openmp))
 
 
 def share(

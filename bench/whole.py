@@ -1,6 +1,6 @@
 """Whole imputations beside scikit-learn's KNNImputer, and the first call of a new process.
 
-python -m bench.bench_impute
+python -m bench.whole
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import tempfile
 import time
 
 import numpy as np
-from sklearn.impute import KNNImputer
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer
 
 import greyknn
+from bench import data
 from bench.report import seconds, show
 
 FIRST_CALL = """
@@ -34,29 +36,30 @@ print(bare - begun, imported - begun, time.perf_counter() - called)
 """
 
 
+SHAPES = [(1_000, 20), (5_000, 20), (10_000, 20), (20_000, 20), (10_000, 50)]
+
+
 def main() -> None:
     """All of impute: coding, scaling, weights, choice of k, search, iterations."""
     beside_scikit_learn()
+    drop_in()
+    beside_iterative_imputer()
     start_up()
 
 
 def beside_scikit_learn() -> None:
-    rng = np.random.default_rng(0)
     rows = []
-    for n_rows, n_columns in ((1_000, 20), (5_000, 20), (10_000, 20)):
-        factors = rng.normal(size=(n_rows, 5))
-        X = factors @ rng.normal(size=(5, n_columns)) + rng.normal(size=(n_rows, n_columns))
-        y = (factors[:, 0] > 0).astype(int)
-        complete = X.copy()
-        gaps = rng.random(X.shape) < 0.1
-        X[gaps] = np.nan
+    for n_rows, n_columns in SHAPES:
+        complete, y = data.factors(n_rows, n_columns)
+        X = data.with_gaps(complete)
+        gaps = np.isnan(X)
         scale = complete.std(axis=0)
-        greyknn.impute(X[:100], y[:100])
         imputer = greyknn.GreyKNNImputer()
-        ours = seconds(lambda: imputer.fit_transform(X, y), 2)
+        filled = imputer.fit_transform(X, y)
+        ours = seconds(lambda: imputer.fit_transform(X, y), 7)
         peer = KNNImputer(n_neighbors=imputer.n_neighbors_, weights="distance")
         labelled = np.column_stack([X, 2.0 * y])  # the label as a column, for a fair error
-        theirs = seconds(lambda: peer.fit_transform(X), 2)
+        theirs = seconds(lambda: peer.fit_transform(X), 5 if n_rows <= 1_000 else 1)
 
         def error(filled: np.ndarray) -> float:
             return float(np.sqrt((((filled - complete) / scale)[gaps] ** 2).mean()))
@@ -68,12 +71,53 @@ def beside_scikit_learn() -> None:
                 "greyknn cgknn, s": ours,
                 "KNNImputer, s": theirs,
                 "times as fast": theirs / ours,
-                "greyknn RMSE/sd": error(imputer.fit_transform(X, y)),
-                "KNNImputer": error(peer.fit_transform(X)),
-                "with label": error(peer.fit_transform(labelled)[:, :-1]),
+                "greyknn RMSE/sd": error(filled),
+                "KNNImputer": error(peer.fit_transform(X)) if n_rows <= 5_000 else "-",
+                "with label": error(peer.fit_transform(labelled)[:, :-1])
+                if n_rows <= 5_000
+                else "-",
             }
         )
     show("impute", "Whole impute, n_neighbors='cv', two classes, 10 % gaps", rows)
+
+
+def drop_in() -> None:
+    rows = []
+    for n_rows, n_columns in SHAPES:
+        X = data.with_gaps(data.factors(n_rows, n_columns)[0])
+        for weights in ("uniform", "distance") if n_rows < 20_000 else ("uniform",):
+            mine = greyknn.KNNImputer(weights=weights)
+            peer = KNNImputer(weights=weights)
+            filled = mine.fit_transform(X)
+            ours = seconds(lambda: mine.fit_transform(X), 5)
+            begun = time.perf_counter()
+            expected = peer.fit_transform(X)
+            theirs = time.perf_counter() - begun
+            rows.append(
+                {
+                    "rows x columns": f"{n_rows} x {n_columns}",
+                    "weights": weights,
+                    "greyknn.KNNImputer, s": ours,
+                    "scikit-learn, s": theirs,
+                    "times as fast": theirs / ours,
+                    "largest difference": float(np.abs(filled - expected).max()),
+                }
+            )
+    show("drop_in", "KNNImputer(): one changed import, 10 % gaps", rows)
+
+
+def beside_iterative_imputer() -> None:
+    complete, y = data.factors(20_000, 20)
+    X = data.with_gaps(complete)
+    ours = seconds(lambda: greyknn.impute(X, y), 3)
+    peer = IterativeImputer(random_state=0)
+    theirs = seconds(lambda: peer.fit_transform(X), 1)
+    row = {"rows x columns": "20000 x 20", "greyknn cgknn, s": ours, "IterativeImputer, s": theirs}
+    show(
+        "iterative",
+        "Whole impute beside IterativeImputer (BayesianRidge)",
+        [row | {"times as fast": theirs / ours}],
+    )
 
 
 def start_up() -> None:
