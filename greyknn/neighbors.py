@@ -199,9 +199,7 @@ def _searched(
     measures = layout.Measure(geometry.categorical, weights, donors.steps)
 
     def search(part: Ints, pruned: bool, done: int) -> None:
-        queries = layout.Queries(
-            values, part, homes, groups, kin.astype(np.int32), smallest, offset
-        )
+        queries = layout.Queries(values, part, homes, groups, whose, smallest, offset)
         geometry.kernels.nearest(
             metric, pruned, measures, packed, queries, found,
             lambda more, _: report(done + more, n_queries),
