@@ -62,13 +62,18 @@ def centers(values: Floats, categorical: Bools) -> Floats:
     Of equally frequent codes the smallest is the mode.
     """
     center = np.full(values.shape[1], np.nan)
-    for column, is_categorical in enumerate(categorical):
-        cells = values[~np.isnan(values[:, column]), column]
-        if len(cells) and is_categorical:
-            center[column] = np.bincount(cells.astype(np.int64)).argmax()
-        elif len(cells):
-            # Rounding must not lead out of the range: the mean of a constant is that constant.
-            center[column] = np.clip(cells.mean(), cells.min(), cells.max())
+    if len(values):
+        numbers = np.ascontiguousarray(values[:, ~categorical].T)
+        seen = ~np.isnan(numbers)
+        counts = np.where(seen.any(axis=1), seen.sum(axis=1), np.nan)
+        means = np.where(seen, numbers, 0.0).sum(axis=1) / counts
+        # Rounding must not lead out of the range: the mean of a constant is that constant.
+        low, high = np.fmin.reduce(numbers, axis=1), np.fmax.reduce(numbers, axis=1)
+        center[~categorical] = np.clip(means, low, high)
+    for column in np.flatnonzero(categorical):
+        codes = values[~np.isnan(values[:, column]), column].astype(np.int64)
+        if len(codes):
+            center[column] = np.bincount(codes).argmax()
     return center
 
 
