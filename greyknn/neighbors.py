@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +149,9 @@ def nearest(
     alone = rows is not None and kin is None
     if kin is None:
         kin = np.full(len(queries), -1) if rows is None else rows
-    searched, twin = _distinct(queries, groups, None if alone else kin)
+    # A row that donates and its equal that does not have other donors.
+    unlike = donors.position[rows] < len(donors.rows) if alone else kin
+    searched, twin = _distinct(queries, groups, unlike)
     if searched is None:
         return _searched(donors, weights, n_neighbors, queries, rows, groups, kin, report)
     # Rows that are equal differ only in that each is not its own donor: their common search
@@ -217,24 +220,23 @@ def _searched(
     return Neighbors(found.rows, found.distances, found.counts)
 
 
-def _distinct(queries: Floats, groups: Ints, kin: Ints | None) -> tuple[Ints | None, Ints]:
+def _distinct(queries: Floats, groups: Ints, unlike: Any) -> tuple[Ints | None, Ints]:
     """The first of equal queries, and for every query which of these it equals.
 
-    None if so few are equal that it is not worth it.
+    Equal queries have the same group and the same ``unlike``, too. None if so few are equal that
+    it is not worth it.
     """
     bits = (queries + 0.0).view(np.uint64)  # one zero, not two
     rng = np.random.default_rng(0)
-    odd = rng.integers(0, 2**63, queries.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    mixed = (bits ^ (bits >> np.uint64(32))) @ odd
-    mixed += groups.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    if kin is not None:
-        mixed += kin.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    odd = rng.integers(0, 2**63, queries.shape[1] + 2, dtype=np.uint64) * np.uint64(2)
+    odd += np.uint64(1)
+    mixed = (bits ^ (bits >> np.uint64(32))) @ odd[2:]
+    mixed += groups.astype(np.uint64) * odd[0] + unlike.astype(np.uint64) * odd[1]
     _, first, twin = np.unique(mixed, return_index=True, return_inverse=True)
     if len(first) > DISTINCT_SHARE * len(queries):
         return None, twin
     same = (bits == bits[first[twin]]).all() and (groups == groups[first[twin]]).all()
-    if kin is not None:
-        same = same and (kin == kin[first[twin]]).all()
+    same = same and (unlike == unlike[first[twin]]).all()
     return (first if same else None), twin
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import pickle
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,6 @@ from typing import Any
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 SOURCES = Path(__file__).parent.parent
-
-UNREADABLE = (OSError, EOFError, pickle.PickleError, AttributeError, ImportError, ValueError)
-"""What a cache file that another process or a full disk spoilt can raise."""
 
 
 @cache
@@ -41,15 +37,25 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
         self._cache_file = IndexDataCacheFile(self.cache_path, name, stamp())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled function, or None to compile it."""
-        with contextlib.suppress(*UNREADABLE):
+        """Return the compiled function, or None to compile it.
+
+        What another process or a full disk spoilt can raise nearly anything, and says nothing
+        about the function.
+        """
+        with contextlib.suppress(Exception):
             return super().load_overload(sig, target_context)
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a compiled function if that is possible."""
+        """Keep a compiled function if that is possible, over an index that cannot be read."""
         with contextlib.suppress(OSError):
-            super().save_overload(sig, data)
+            try:
+                super().save_overload(sig, data)
+            except OSError:
+                raise
+            except Exception:
+                self.flush()
+                super().save_overload(sig, data)
 
 
 def kept(dispatcher: Any) -> Any:

@@ -37,7 +37,7 @@ def extremes(
     starts : array of shape (n_groups + 1,), int64
         Each group's donors.
     columns : array of shape (n_numeric, n_donors), float64
-        The donors' numbers, ascending within each group, gaps (NaN) last.
+        The donors' numbers, ascending within each group, gaps last.
     column_kin : array of shape (n_numeric, n_donors), int32
         Whose numbers they are.
     observed : array of shape (n_numeric, n_groups), int64

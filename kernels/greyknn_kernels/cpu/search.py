@@ -141,17 +141,22 @@ def _settle(
 
 @inner
 def _take(
-    metric: int, member: int, own: int, n_neighbors: int, low: int, high: int, kin: Any,
-    scores: Any, slacks: Any, limits: Any, sizes: Any, estimates: Any, places: Any,
+    metric: int, member: int, own: int, n_neighbors: int, near: int, low: int, high: int,
+    kin: Any, scores: Any, slacks: Any, limits: Any, sizes: Any, estimates: Any, places: Any,
 ) -> None:  # fmt: skip
-    """Put the near ones of ``donors[low:high]`` into a pool; their block was just scored."""
+    """Put the near ones of ``donors[low:high]`` into a pool; their block was just scored.
+
+    ``near`` of the block's donors are within the limit.
+    """
     start = low // BLOCK * BLOCK
     slack = 2.0 * slacks[member]
     size = sizes[member]
     limit = np.float32(limits[member])
+    lowest = -limit
     pool, members = estimates[member], places[member]
-    for group in range((low - start) // GROUP * GROUP, high - start, GROUP):
-        if near_in_group(scores, group, -limit) == 0:
+    for group in range(0, high - start, GROUP):
+        near_here = near_in_group(scores, group, lowest)
+        if near_here == 0:
             continue
         for donor in range(max(low - start, group), min(high - start, group + GROUP)):
             estimate = -scores[donor]
@@ -164,6 +169,9 @@ def _take(
                 limit = min(limit, np.float32(worst))
                 while pool[size - 1] > limit:
                     size -= 1
+        near -= near_here
+        if near == 0:
+            break
     sizes[member] = size
     limits[member] = limit
 
@@ -209,8 +217,8 @@ def _visit_best(
                 if sizes[member] > n_neighbors + BLOCK:
                     _settle(metric, member, row, measures, donors, queries, found, tile)
                 _take(
-                    metric, member, own, n_neighbors, starts[node], stops[node], kin, scores,
-                    slacks, limits, sizes, estimates, places,
+                    metric, member, own, n_neighbors, near, starts[node], stops[node], kin,
+                    scores, slacks, limits, sizes, estimates, places,
                 )  # fmt: skip
             continue
         pack = -1 - node
@@ -268,8 +276,8 @@ def _visit_all(
                     if sizes[member] > n_neighbors + BLOCK:
                         _settle(metric, member, row, measures, donors, queries, found, tile)
                     _take(
-                        metric, member, own[row], n_neighbors, starts[number], stops[number], kin,
-                        scores, slacks, limits, sizes, estimates, places,
+                        metric, member, own[row], n_neighbors, near, starts[number], stops[number],
+                        kin, scores, slacks, limits, sizes, estimates, places,
                     )  # fmt: skip
 
 

@@ -1,0 +1,555 @@
+"""Threads, processes, signals, memory and the cache on disk: nothing a host program does hurts."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+import greyknn
+from conftest import COMPILED
+from greyknn_kernels.cpu import averaging, cache, search, threads
+
+ROOT = Path(__file__).parent.parent
+
+
+def gappy(seed: int = 0, n_rows: int = 60) -> Any:
+    X = np.random.default_rng(seed).random((n_rows, 5))
+    X[:, 4] = np.round(X[:, 4] * 3)
+    X[::4, 0] = X[1::5, 3] = X[2::7, 4] = np.nan
+    return X
+
+
+def filled(seed: int = 0) -> Any:
+    X = gappy(seed)
+    return greyknn.impute(X, np.arange(len(X)) % 2, n_neighbors=4)
+
+
+BEGIN = "\n".join([
+    "from __future__ import annotations", "import os, sys, warnings", "import numpy as np",
+    "import greyknn", inspect.getsource(gappy), inspect.getsource(filled),
+])  # fmt: skip
+
+
+def started(code: str, **environment: str) -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", BEGIN + code],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def output(code: str, *, patience: float = 100.0, **environment: str) -> str:
+    """What a program of its own prints; it must end well, and say nothing on stderr."""
+    with started(code, **environment) as process:
+        try:
+            out, err = process.communicate(timeout=patience)
+        finally:
+            process.kill()
+    assert process.returncode == 0, err
+    assert err == ""
+    return out
+
+
+# --- several callers --------------------------------------------------------------------------
+
+
+def test_several_threads_impute_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "n_threads", lambda: 2)
+    monkeypatch.setattr(threads, "LEAST", 1.0)
+    expected = [filled(seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5 if COMPILED else 1):
+            for ours, alone in zip(pool.map(filled, range(8)), expected, strict=True):
+                assert ours.tobytes() == alone.tobytes()
+
+
+@pytest.mark.jit
+def test_joblib_and_grid_search() -> None:
+    said = output(
+        """
+from joblib import Parallel, delayed
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+
+tables = [gappy(seed) for seed in range(4)]
+alone = [greyknn.impute(X, n_neighbors=3) for X in tables]
+for backend in ("threading", "loky"):
+    many = Parallel(n_jobs=2, backend=backend)(
+        delayed(greyknn.impute)(X, n_neighbors=3) for X in tables
+    )
+    assert all(one.tobytes() == other.tobytes() for one, other in zip(alone, many)), backend
+
+X, y = gappy(9, 90), np.arange(90) % 3
+grid = {"greyknnimputer__n_neighbors": [1, 5]}
+scores = []
+for n_jobs in (1, 2):
+    model = make_pipeline(greyknn.GreyKNNImputer("iknn"), KNeighborsClassifier())
+    search = GridSearchCV(model, grid, n_jobs=n_jobs, cv=3, error_score="raise").fit(X, y)
+    scores.append(search.cv_results_["mean_test_score"].tolist())
+assert scores[0] == scores[1], scores
+print("done")
+"""
+    )
+    assert said == "done\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="cannot fork")
+def test_a_forked_process_imputes() -> None:
+    said = output(
+        """
+import multiprocessing
+warnings.filterwarnings("ignore", "This process")  # Python 3.12 sees the threads of OpenBLAS
+from greyknn_kernels.cpu import threads
+threads.n_threads = lambda: 3
+threads.LEAST = threads.STEP = 1.0
+alone = [filled(seed).tobytes() for seed in range(4)]
+child = os.fork()
+if child == 0:
+    os._exit(0 if [filled(seed).tobytes() for seed in range(4)] == alone else 3)
+assert os.waitpid(child, 0)[1] == 0
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert [one.tobytes() for one in pool.map(filled, range(4))] == alone
+process = multiprocessing.get_context("fork").Process(target=filled)
+process.start()
+process.join()
+assert process.exitcode == 0
+assert filled().tobytes() == alone[0]
+print("done")
+"""
+    )
+    assert said == "done\n"
+
+
+@pytest.mark.jit
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process")
+def test_ctrl_c_interrupts_a_long_search_and_breaks_nothing() -> None:
+    program = """
+from greyknn.donors import DonorTable, Geometry
+from greyknn.neighbors import nearest
+from greyknn_kernels import cpu
+
+before = filled()
+values = np.random.default_rng(0).random((300_000, 20))
+plain, weights = np.zeros(20, bool), np.full(20, 0.05)
+rows = np.arange(len(values))
+donors = DonorTable(Geometry("grey", plain, 0.5, cpu), weights, values, rows, rows * 0)
+nearest(donors, weights, 20, values[:1], rows=rows[:1])
+try:
+    print("searching", flush=True)
+    while True:
+        nearest(donors, weights, 20, values, rows=rows)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+assert filled().tobytes() == before.tobytes()
+import threading
+assert threading.active_count() == 1
+print("done")
+"""
+    with started(program) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "searching\n"
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(2.0)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=10.0)
+        finally:
+            process.kill()
+    assert (out, err) == ("interrupted\ndone\n", "")
+    assert process.returncode == 0
+
+
+# --- how many threads -------------------------------------------------------------------------
+
+COUNT = """
+from greyknn_kernels.cpu.threads import n_threads
+"""
+
+
+@pytest.mark.jit
+def test_limits_of_the_environment() -> None:
+    for most, openmp, expected in ("1", "3", 1), ("2", "3", 2), ("2", "1", 1):
+        said = output(COUNT + "print(n_threads())", NUMBA_NUM_THREADS=most, OMP_NUM_THREADS=openmp)
+        assert int(said) == expected
+
+
+@pytest.mark.jit
+def test_limits_set_while_running() -> None:
+    said = output(
+        COUNT
+        + """
+import numba, threadpoolctl
+print(n_threads())
+with threadpoolctl.threadpool_limits(1):
+    print(n_threads())
+print(n_threads())
+numba.set_num_threads(3)
+print(n_threads())
+""",
+        NUMBA_NUM_THREADS="4",
+        OMP_NUM_THREADS="4",
+    )
+    assert said.split() == ["4", "1", "4", "3"]
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(
+    ("environment", "started_by_numba", "openmp", "expected"),
+    [(4, None, 8, 4), (8, None, 3, 3), (8, 2, 8, 2), (1, None, 8, 1), (8, None, 0, 1)],
+)
+def test_the_least_limit_counts(
+    environment: int, started_by_numba: int | None, openmp: int, expected: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", environment)
+    monkeypatch.setattr(threads.parallel, "_is_initialized", started_by_numba is not None)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: started_by_numba)
+    monkeypatch.setattr(threads, "_openmp_effective_n_threads", lambda *_, **__: openmp)
+    assert threads.n_threads() == expected
+
+
+def test_answers_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = search.nearest
+    steps: list[int] = []
+
+    def counted(begin: int, end: int, *arguments: Any) -> None:
+        steps.append(end - begin)
+        loop(begin, end, *arguments)
+
+    monkeypatch.setattr(search, "nearest", counted)
+    X = gappy(3, 700 if COMPILED else 140)
+    y = np.arange(len(X)) % 3
+    answers = []
+    for n_threads, cost in ((1, 2.0**30), (1, 1.0), (2, 1.0), (7, 1.0)):
+        steps.clear()
+        monkeypatch.setattr(threads, "n_threads", lambda n=n_threads: n)
+        monkeypatch.setattr(threads, "STEP", cost)
+        monkeypatch.setattr(threads, "LEAST", cost)
+        imputed = [greyknn.impute(X, y, method=name, n_neighbors=5) for name in greyknn.METHODS]
+        answers.append([one.tobytes() for one in imputed])
+        assert max(steps) <= search.TILE or cost > 1.0
+    assert answers[1:] == [answers[0]] * 3
+
+
+# --- sharing work -----------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[1, 2, 7])
+def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    monkeypatch.setattr(threads, "n_threads", lambda: request.param)
+    monkeypatch.setattr(threads, "LEAST", 1.0)
+    before = threading.active_count()
+    yield request.param
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("n_items", [0, 1, 2, 31, 32, 33, 1000, 1001])
+@pytest.mark.parametrize("multiple", [1, 32])
+@pytest.mark.parametrize("cost", [0.0, 1.0, 2.0**24, 2.0**40])
+def test_every_item_is_done_once(workers: int, n_items: int, multiple: int, cost: float) -> None:
+    done = np.zeros(n_items, dtype=np.int64)
+    reports: list[tuple[int, int]] = []
+    tellers: set[threading.Thread] = set()
+
+    def loop(begin: int, end: int, counts: Any, name: str) -> None:
+        assert name == "extra"
+        assert begin % multiple == 0
+        assert begin < end <= n_items
+        counts[begin:end] += 1
+
+    def report(finished: int, total: int) -> None:
+        reports.append((finished, total))
+        tellers.add(threading.current_thread())
+
+    threads.share(loop, n_items, cost, (done, "extra"), multiple=multiple, report=report)
+    assert (done == 1).all()
+    if n_items == 0:
+        assert reports == []
+        return
+    assert tellers == {threading.current_thread()}
+    assert reports == sorted(reports)
+    assert reports[-1] == (n_items, n_items)
+    assert {total for _, total in reports} == {n_items}
+
+
+def test_work_is_spread_over_threads(workers: int) -> None:
+    """Each waits for the others: with fewer threads this would never end."""
+    together = threading.Barrier(workers)
+    seen: set[int] = set()
+
+    def loop(_begin: int, _end: int) -> None:
+        if threading.get_ident() not in seen:
+            seen.add(threading.get_ident())
+            together.wait(10.0)
+
+    threads.share(loop, 1000, 2.0**30, ())
+    assert len(seen) == workers
+
+
+@pytest.mark.jit
+def test_loops_release_the_lock_of_python() -> None:
+    for loop in (search.nearest, averaging.fill, averaging.majorities):
+        assert loop.targetoptions["nogil"]
+
+
+def test_small_work_starts_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "n_threads", lambda: 4)
+    seen: set[int] = set()
+    threads.share(lambda _begin, _end: seen.add(threading.get_ident()), 1000, 1.0, ())
+    assert seen == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("failure", [ValueError("wrong"), KeyboardInterrupt(), MemoryError()])
+def test_a_failure_in_a_thread_reaches_the_caller(
+    failure: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "n_threads", lambda: 2)
+    caller, failed = threading.current_thread(), threading.Event()
+    done: list[int] = []
+
+    def loop(begin: int, _end: int) -> None:
+        if threading.current_thread() is not caller:
+            failed.set()
+            raise failure
+        assert failed.wait(10.0)
+        done.append(begin)
+
+    with pytest.raises(type(failure)) as raised:
+        threads.share(loop, 10**6, 2.0**30, ())
+    assert raised.value is failure
+    assert len(done) < 10**5  # the rest is not worth doing
+    assert threading.active_count() == 1 or not [
+        thread for thread in threading.enumerate() if "guarded" in thread.name
+    ]
+
+
+@pytest.mark.parametrize("where", ["loop", "report"])
+def test_a_failure_in_the_callers_thread_stops_the_others(workers: int, where: str) -> None:
+    caller = threading.current_thread()
+    done: list[int] = []
+
+    def fail(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    def loop(begin: int, _end: int) -> None:
+        done.append(begin)
+        if where == "loop" and threading.current_thread() is caller:
+            fail()
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.share(loop, 10**6, 2.0**30, (), report=fail if where == "report" else None)
+    assert len(done) < 10**6
+
+
+# --- memory -----------------------------------------------------------------------------------
+
+
+@pytest.mark.jit
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="cannot see the memory in use")
+def test_memory_does_not_grow() -> None:
+    """A copy of the table that is not given back would take 32 MB."""
+    said = output(
+        """
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+X = np.random.default_rng(0).random((2000, 10))
+X[::100, 3] = np.nan
+def call():
+    greyknn.impute(X, method="gknn", n_neighbors=5)
+for _ in range(20):
+    call()
+before = resident()
+for _ in range(200):
+    call()
+print(resident() - before)
+"""
+    )
+    assert int(said) < 20e6
+
+
+# --- compiled kernels on disk -----------------------------------------------------------------
+
+VOTED = np.array([[2, 1, 1, 2], [3, 3, 0, 0]])
+WINNERS = [[2, 1, 1, 1], [3, 3, 3, 0]]
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """A way to start anew with one small kernel, as the next process does; returns its counts."""
+    if not COMPILED:
+        pytest.skip("needs compiled kernels; this run interprets them")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def use() -> Any:
+        function = numba.njit(nogil=True)(averaging.majorities.py_func)
+        winners = np.zeros_like(VOTED)
+        kernel = cache.kept(function)
+        kernel(0, len(VOTED), VOTED, winners)
+        assert winners.tolist() == WINNERS
+        stats = kernel.stats
+        return sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
+
+    return use
+
+
+def files(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_kernel_is_compiled_once(compiled: Callable[[], Any], tmp_path: Path) -> None:
+    assert compiled() == (0, 1)
+    kept = files(tmp_path)
+    assert {path.suffix for path in kept} == {".nbi", ".nbc"}
+    assert compiled() == (1, 0)
+    assert files(tmp_path) == kept
+
+
+@pytest.mark.jit
+def test_the_next_process_compiles_nothing() -> None:
+    filled()  # if nobody has yet
+    said = output(
+        """
+filled()
+for name in ("averaging.fill", "extremes.extremes", "search.nearest"):
+    module, function = name.split(".")
+    loop = getattr(sys.modules["greyknn_kernels.cpu." + module], function)
+    print(sum(loop.stats.cache_hits.values()), sum(loop.stats.cache_misses.values()))
+"""
+    )
+    assert said == "1 0\n" * 3
+
+
+SPOILT = {
+    "empty": lambda _: b"",
+    "text": lambda _: b"garbage",
+    "half": lambda good: good[: len(good) // 2],
+    "zeros": lambda good: bytes(len(good)),
+    "something else": lambda _: pickle.dumps(numba.__version__) + pickle.dumps(None),
+    "too large": lambda _: pickle.PROTO + b"\x05\x8e" + b"\xff" * 8,
+}
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+@pytest.mark.parametrize("how", SPOILT)
+def test_spoilt_files_are_replaced(
+    how: str, suffix: str, compiled: Callable[[], Any], tmp_path: Path
+) -> None:
+    assert compiled() == (0, 1)
+    (spoilt,) = tmp_path.rglob("*" + suffix)
+    spoilt.write_bytes(SPOILT[how](spoilt.read_bytes()))
+    assert compiled()[0] == 0
+    assert compiled() == (1, 0)
+
+
+def test_a_lost_file_is_replaced(compiled: Callable[[], Any], tmp_path: Path) -> None:
+    for suffix in (".nbi", ".nbc"):
+        compiled()
+        (lost,) = tmp_path.rglob("*" + suffix)
+        lost.unlink()
+        assert compiled() == (0, 1)
+        assert compiled() == (1, 0)
+
+
+def test_a_place_that_is_lost_costs_no_more_than_time(
+    compiled: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is there when the kernels are imported, and a file when they are compiled."""
+    kept = cache.kept
+
+    def lose(dispatcher: Any) -> Any:
+        kernel = kept(dispatcher)
+        for folder in tmp_path.iterdir():
+            shutil.rmtree(folder)
+            folder.write_text("not a folder")
+        return kernel
+
+    monkeypatch.setattr(cache, "kept", lose)
+    assert compiled()[0] == 0
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["not a folder"]
+
+
+@pytest.mark.jit
+def test_nowhere_to_keep_kernels(tmp_path: Path) -> None:
+    """Not the search, because to compile it takes too long for a test."""
+    (tmp_path / "file").write_text("not a folder")
+    said = output(
+        """
+print(greyknn.grey_relational_grades([[0.0], [0.5], [1.0]]).round(3).tolist()[0][1:])
+print(type(sys.modules["greyknn_kernels.cpu.extremes"].extremes._cache).__name__)
+""",
+        NUMBA_CACHE_DIR=str(tmp_path / "file" / "cache"),
+        NUMBA_CACHE_LOCATOR_CLASSES="UserProvidedCacheLocator",  # or it is kept elsewhere
+    )
+    assert said == "[1.0, 0.667]\nNullCache\n"
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    copied = tmp_path / "sources"
+    shutil.copytree(cache.SOURCES, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(cache, "SOURCES", copied)
+    cache.stamp.cache_clear()
+    yield copied
+    cache.stamp.cache_clear()
+
+
+def stamp() -> str:
+    cache.stamp.cache_clear()
+    return cache.stamp()
+
+
+def test_any_change_of_a_kernel_changes_the_stamp(sources: Path) -> None:
+    before = stamp()
+    assert before == stamp()
+    changed = list(sources.rglob("*.py"))
+    assert {"formula.py", "packing.py", "search.py", "cache.py"} <= {path.name for path in changed}
+    stamps = {before}
+    for number, path in enumerate(changed):
+        text = path.read_text()
+        path.write_text(text + "# a change\n")
+        stamps.add(stamp())
+        path.write_text(text)
+        assert stamp() == before
+        assert len(stamps) == number + 2
+    (sources / "new.py").write_text("ONE = 1\n")
+    assert stamp() != before
+
+
+def test_an_upgraded_greyknn_never_runs_old_kernels(
+    compiled: Callable[[], Any], sources: Path
+) -> None:
+    assert compiled() == (0, 1)
+    assert compiled() == (1, 0)
+    formula = sources / "formula.py"
+    text = formula.read_text()
+    formula.write_text(text.replace("GREY = 0", "GREY = 3"))
+    cache.stamp.cache_clear()
+    assert compiled() == (0, 1)
+    assert compiled() == (1, 0)
+    formula.write_text(text)
+    cache.stamp.cache_clear()
+    assert compiled() == (1, 0)  # the older one's kernels are still there
