@@ -43,7 +43,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     n_neighbors : int, "cv" or "masked", default="cv"
         "cv": the number from 1 to 20 that predicts the class best in stratified 10-fold
         cross-validation; without labels of at least two classes the same as "masked".
-        "masked": the number that restores hidden observed cells best. At most 4,000 rows or
+        "masked": the number that restores hidden observed cells best. At most 2,000 rows or
         cells are scored. Rows of groups with fewer donors use as many as there are.
     metric_on : {"observed", "imputed"}, default="observed"
         Whether distances use observed cells only, or in each iteration the filled table of the

@@ -26,6 +26,9 @@ NARROW = 0.25
 SPARSE = 0.125
 """Columns observed in fewer rows than this share find their donors by themselves."""
 
+RARE = 0.25
+"""If fewer rows than this share found too few donors, they are searched again for more."""
+
 PART = 2**21
 """Neighbours that are kept at a time."""
 
@@ -108,19 +111,23 @@ class KNNImputer(impute.KNNImputer):  # type: ignore[misc]
         common = np.flatnonzero((shares >= SPARSE) & gaps.any(axis=0))
         receivers = np.flatnonzero(gaps[:, common].any(axis=1))
         if (gaps[:, common].sum(axis=0) * shares[common]).sum() > len(receivers):
-            # Searched until k donors of the sparsest column are likely among the found; a row
-            # of the training table finds itself as well.
+            # So many that k donors of the sparsest column are likely among them; a row of the
+            # training table finds itself as well. For few rows that was too few: once more.
             rarest = shares[common].min()
             n_found = int(min(2 + (k + 2 * np.sqrt(k * (1 - rarest))) / rarest, len(observed)))
             everyone = space.donors(np.arange(len(observed)))
-            for part in _parts(receivers, n_found):
-                found = space.nearest(everyone, n_found, queries[part], part if same else None)
-                for column in common.tolist():
-                    lacking = gaps[part, column]
-                    picked, complete = _picked(found[lacking], observed[:, column], k)
-                    done = part[lacking][complete]
-                    X[done, column] = self._means(picked[complete], column)
-                    gaps[done, column] = False
+            before = np.inf
+            while 0 < len(receivers) < RARE * before and n_found <= len(observed):
+                for part in _parts(receivers, n_found):
+                    found = space.nearest(everyone, n_found, queries[part], part if same else None)
+                    for column in common.tolist():
+                        lacking = gaps[part, column]
+                        picked, complete = _picked(found[lacking], observed[:, column], k)
+                        done = part[lacking][complete]
+                        X[done, column] = self._means(picked[complete], column)
+                        gaps[done, column] = False
+                before, receivers = len(receivers), np.flatnonzero(gaps[:, common].any(axis=1))
+                n_found *= 4
         for column in np.flatnonzero(gaps.any(axis=0)).tolist():
             donors = np.flatnonzero(observed[:, column])
             table, n_found = space.donors(donors), min(k, len(donors))

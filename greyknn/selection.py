@@ -20,7 +20,7 @@ FOLDS = 10
 STEP = "number of neighbours"
 """What progress calls it."""
 
-MOST_SCORED = 4_000
+MOST_SCORED = 2_000
 """At most so many rows (by label) or cells (by masking) are scored, a random sample of them."""
 
 SAME_ERROR = 1e-12
