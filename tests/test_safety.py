@@ -1,16 +1,13 @@
-"""Threads, processes, signals, memory and the cache on disk: nothing a host program does hurts."""
+"""Threads, processes, signals and memory: nothing a host program does hurts."""
 
 from __future__ import annotations
 
-import inspect
 import os
-import pickle
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,54 +17,11 @@ import numpy as np
 import pytest
 
 import greyknn
+import greyknn.donors
+import greyknn.neighbors
 from conftest import COMPILED
-from greyknn_kernels.cpu import averaging, cache, search, threads
-
-ROOT = Path(__file__).parent.parent
-
-
-def gappy(seed: int = 0, n_rows: int = 60) -> Any:
-    X = np.random.default_rng(seed).random((n_rows, 5))
-    X[:, 4] = np.round(X[:, 4] * 3)
-    X[::4, 0] = X[1::5, 3] = X[2::7, 4] = np.nan
-    return X
-
-
-def filled(seed: int = 0) -> Any:
-    X = gappy(seed)
-    return greyknn.impute(X, np.arange(len(X)) % 2, n_neighbors=4)
-
-
-BEGIN = "\n".join([
-    "from __future__ import annotations", "import os, sys, warnings", "import numpy as np",
-    "import greyknn", inspect.getsource(gappy), inspect.getsource(filled),
-])  # fmt: skip
-
-
-def started(code: str, **environment: str) -> subprocess.Popen[str]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", BEGIN + code],
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def output(code: str, *, patience: float = 100.0, **environment: str) -> str:
-    """What a program of its own prints; it must end well, and say nothing on stderr."""
-    with started(code, **environment) as process:
-        try:
-            out, err = process.communicate(timeout=patience)
-        finally:
-            process.kill()
-    assert process.returncode == 0, err
-    assert err == ""
-    return out
-
-
-# --- several callers --------------------------------------------------------------------------
+from greyknn_kernels.cpu import averaging, search, threads
+from programs import filled, gappy, output, started
 
 
 def test_several_threads_impute_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,8 +131,6 @@ print("done")
     assert process.returncode == 0
 
 
-# --- how many threads -------------------------------------------------------------------------
-
 COUNT = """
 from greyknn_kernels.cpu.threads import n_threads
 """
@@ -247,9 +199,6 @@ def test_answers_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> No
         answers.append([one.tobytes() for one in imputed])
         assert max(steps) <= search.TILE or cost > 1.0
     assert answers[1:] == [answers[0]] * 3
-
-
-# --- sharing work -----------------------------------------------------------------------------
 
 
 @pytest.fixture(params=[1, 2, 7])
@@ -359,9 +308,6 @@ def test_a_failure_in_the_callers_thread_stops_the_others(workers: int, where: s
     assert len(done) < 10**6
 
 
-# --- memory -----------------------------------------------------------------------------------
-
-
 @pytest.mark.jit
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="cannot see the memory in use")
 def test_memory_does_not_grow() -> None:
@@ -385,171 +331,3 @@ print(resident() - before)
 """
     )
     assert int(said) < 20e6
-
-
-# --- compiled kernels on disk -----------------------------------------------------------------
-
-VOTED = np.array([[2, 1, 1, 2], [3, 3, 0, 0]])
-WINNERS = [[2, 1, 1, 1], [3, 3, 3, 0]]
-
-
-@pytest.fixture
-def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
-    """A way to start anew with one small kernel, as the next process does; returns its counts."""
-    if not COMPILED:
-        pytest.skip("needs compiled kernels; this run interprets them")
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-
-    def use() -> Any:
-        function = numba.njit(nogil=True)(averaging.majorities.py_func)
-        winners = np.zeros_like(VOTED)
-        kernel = cache.kept(function)
-        kernel(0, len(VOTED), VOTED, winners)
-        assert winners.tolist() == WINNERS
-        stats = kernel.stats
-        return sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
-
-    return use
-
-
-def files(folder: Path) -> dict[Path, tuple[int, bytes]]:
-    return {
-        path: (path.stat().st_mtime_ns, path.read_bytes())
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def test_a_kernel_is_compiled_once(compiled: Callable[[], Any], tmp_path: Path) -> None:
-    assert compiled() == (0, 1)
-    kept = files(tmp_path)
-    assert {path.suffix for path in kept} == {".nbi", ".nbc"}
-    assert compiled() == (1, 0)
-    assert files(tmp_path) == kept
-
-
-@pytest.mark.jit
-def test_the_next_process_compiles_nothing() -> None:
-    filled()  # if nobody has yet
-    said = output(
-        """
-filled()
-for name in ("averaging.fill", "extremes.extremes", "search.nearest"):
-    module, function = name.split(".")
-    loop = getattr(sys.modules["greyknn_kernels.cpu." + module], function)
-    print(sum(loop.stats.cache_hits.values()), sum(loop.stats.cache_misses.values()))
-"""
-    )
-    assert said == "1 0\n" * 3
-
-
-SPOILT = {
-    "empty": lambda _: b"",
-    "text": lambda _: b"garbage",
-    "half": lambda good: good[: len(good) // 2],
-    "zeros": lambda good: bytes(len(good)),
-    "something else": lambda _: pickle.dumps(numba.__version__) + pickle.dumps(None),
-    "too large": lambda _: pickle.PROTO + b"\x05\x8e" + b"\xff" * 8,
-}
-
-
-@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
-@pytest.mark.parametrize("how", SPOILT)
-def test_spoilt_files_are_replaced(
-    how: str, suffix: str, compiled: Callable[[], Any], tmp_path: Path
-) -> None:
-    assert compiled() == (0, 1)
-    (spoilt,) = tmp_path.rglob("*" + suffix)
-    spoilt.write_bytes(SPOILT[how](spoilt.read_bytes()))
-    assert compiled()[0] == 0
-    assert compiled() == (1, 0)
-
-
-def test_a_lost_file_is_replaced(compiled: Callable[[], Any], tmp_path: Path) -> None:
-    for suffix in (".nbi", ".nbc"):
-        compiled()
-        (lost,) = tmp_path.rglob("*" + suffix)
-        lost.unlink()
-        assert compiled() == (0, 1)
-        assert compiled() == (1, 0)
-
-
-def test_a_place_that_is_lost_costs_no_more_than_time(
-    compiled: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The folder is there when the kernels are imported, and a file when they are compiled."""
-    kept = cache.kept
-
-    def lose(dispatcher: Any) -> Any:
-        kernel = kept(dispatcher)
-        for folder in tmp_path.iterdir():
-            shutil.rmtree(folder)
-            folder.write_text("not a folder")
-        return kernel
-
-    monkeypatch.setattr(cache, "kept", lose)
-    assert compiled()[0] == 0
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["not a folder"]
-
-
-@pytest.mark.jit
-def test_nowhere_to_keep_kernels(tmp_path: Path) -> None:
-    """Not the search, because to compile it takes too long for a test."""
-    (tmp_path / "file").write_text("not a folder")
-    said = output(
-        """
-print(greyknn.grey_relational_grades([[0.0], [0.5], [1.0]]).round(3).tolist()[0][1:])
-print(type(sys.modules["greyknn_kernels.cpu.extremes"].extremes._cache).__name__)
-""",
-        NUMBA_CACHE_DIR=str(tmp_path / "file" / "cache"),
-        NUMBA_CACHE_LOCATOR_CLASSES="UserProvidedCacheLocator",  # or it is kept elsewhere
-    )
-    assert said == "[1.0, 0.667]\nNullCache\n"
-
-
-@pytest.fixture
-def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    copied = tmp_path / "sources"
-    shutil.copytree(cache.SOURCES, copied, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(cache, "SOURCES", copied)
-    cache.stamp.cache_clear()
-    yield copied
-    cache.stamp.cache_clear()
-
-
-def stamp() -> str:
-    cache.stamp.cache_clear()
-    return cache.stamp()
-
-
-def test_any_change_of_a_kernel_changes_the_stamp(sources: Path) -> None:
-    before = stamp()
-    assert before == stamp()
-    changed = list(sources.rglob("*.py"))
-    assert {"formula.py", "packing.py", "search.py", "cache.py"} <= {path.name for path in changed}
-    stamps = {before}
-    for number, path in enumerate(changed):
-        text = path.read_text()
-        path.write_text(text + "# a change\n")
-        stamps.add(stamp())
-        path.write_text(text)
-        assert stamp() == before
-        assert len(stamps) == number + 2
-    (sources / "new.py").write_text("ONE = 1\n")
-    assert stamp() != before
-
-
-def test_an_upgraded_greyknn_never_runs_old_kernels(
-    compiled: Callable[[], Any], sources: Path
-) -> None:
-    assert compiled() == (0, 1)
-    assert compiled() == (1, 0)
-    formula = sources / "formula.py"
-    text = formula.read_text()
-    formula.write_text(text.replace("GREY = 0", "GREY = 3"))
-    cache.stamp.cache_clear()
-    assert compiled() == (0, 1)
-    assert compiled() == (1, 0)
-    formula.write_text(text)
-    cache.stamp.cache_clear()
-    assert compiled() == (1, 0)  # the older one's kernels are still there
