@@ -17,7 +17,7 @@ MOST_NEIGHBORS = 20
 
 FOLDS = 10
 
-STEP = "number of neighbours"
+STEP = "choice of k"
 """What progress calls it."""
 
 MOST_SCORED = 2_000

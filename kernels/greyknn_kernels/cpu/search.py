@@ -90,7 +90,7 @@ def new_tile(n_columns: int, n_neighbors: int, n_nodes: int) -> Tile:
     )
 
 
-@inner
+@leaf
 def _begin(
     metric: int, member: int, row: int, measures: Any, donors: Any, queries: Any, tile: Any
 ) -> None:
@@ -110,7 +110,7 @@ def _begin(
         tile.slacks[member] = slack
 
 
-@inner
+@leaf
 def _settle(
     metric: int, member: int, row: int, measures: Any, donors: Any, queries: Any, found: Any,
     tile: Any,
@@ -176,7 +176,7 @@ def _take(
     limits[member] = limit
 
 
-@inner
+@leaf
 def _visit_best(
     metric: int, member: int, row: int, measures: Any, donors: Any, queries: Any, found: Any,
     tile: Any,
