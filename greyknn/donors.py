@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,10 +90,10 @@ class DonorTable:
 
     def packed(self, weights: Floats) -> layout.Donors:
         """The table as kernels read it; kept until other weights are asked for."""
-        key = weights.tobytes()
-        if self._packed is None or self._packed[0] != key:
-            self._packed = key, self._pack(weights)
-        return self._packed[1]
+        key, kept = weights.tobytes(), self._packed
+        if kept is None or kept[0] != key:
+            kept = self._packed = key, self._pack(weights)  # another thread may set its own
+        return kept[1]
 
     def _pack(self, weights: Floats) -> layout.Donors:
         code, categorical = self.geometry.code, self.geometry.categorical
@@ -163,13 +162,11 @@ class DonorTables:
         Only one table is kept, except where all columns share it.
         """
         key = -1 if self.observed is None else column
-        if key not in self._made:
+        table = self._made.get(key)
+        if table is None:
             rows = self.rows
             if self.observed is not None:
                 rows = rows[self.observed[rows, column]]
             table = DonorTable(self.geometry, self.weights, self.values, rows, self.groups)
-            self._made = {key: table}
-        return self._made[key]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": {}}
+            self._made = {key: table}  # another thread may set its own
+        return table
