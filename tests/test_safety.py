@@ -167,11 +167,6 @@ print("done")
     assert process.returncode == 0
 
 
-COUNT = """
-from greyknn_kernels.cpu.threads import n_threads
-"""
-
-
 @pytest.mark.jit
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="cannot see the memory in use")
 def test_memory_does_not_grow() -> None:

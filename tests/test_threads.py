@@ -17,6 +17,10 @@ from conftest import COMPILED
 from greyknn_kernels.cpu import averaging, search, threads
 from programs import gappy, output
 
+COUNT = """
+from greyknn_kernels.cpu.threads import n_threads
+"""
+
 
 @pytest.mark.jit
 def test_limits_of_the_environment() -> None:
