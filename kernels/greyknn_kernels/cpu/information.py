@@ -110,8 +110,8 @@ def binned_class_entropy(points: Any, starts: Any, width: float, taps: Any) -> f
         _share_out(points[starts[label] : starts[label + 1]], low, width, within)
         _smooth(within, taps, density)
         for node in range(n_nodes):
-            share = min(density[node + reach] / total[node + reach], 1.0)
-            if mass[node] > 0.0 and share > 0.0:
+            if mass[node] > 0.0 and density[node + reach] > 0.0:
+                share = min(density[node + reach] / total[node + reach], 1.0)
                 entropy -= mass[node] * share * np.log2(share)
     return entropy / len(points)
 
