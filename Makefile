@@ -2,9 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# numba does not see changes in files that a kernel imports: a cache for each state of the sources.
-SOURCES := $(wildcard kernels/greyknn_kernels/*.py kernels/greyknn_kernels/*/*.py)
-export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba-$(shell cat $(SOURCES) | cksum | cut -d' ' -f1)
+export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
 .PHONY: help demo test test-jit test-python lint bench clean
 
@@ -27,7 +25,7 @@ lint: $(VENV)/lint  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/bench  ## ratios beside scikit-learn and others, growth, the paper's tables (an hour)
+bench: $(VENV)/bench  ## ratios beside scikit-learn and others, growth, the paper's tables (20 min)
 	$(BIN)/python -m pytest bench --benchmark-columns=min,median,rounds
 	$(BIN)/python -m bench $(if $(DATA),--data $(DATA))
 

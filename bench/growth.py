@@ -2,7 +2,7 @@
 
     python -m bench.growth [--data FOLDER] [--largest ROWS]
 
-Clustered and uniform mixed tables, and with a folder of data the tables adult and magic, drawn
+Clustered mixed tables, uniform numbers, and with a folder of data the tables adult and magic, drawn
 with replacement and with noise; 20, 14 and 10 columns, 10 % gaps, two classes, n_neighbors="cv".
 """
 
@@ -73,6 +73,7 @@ def one(kind: str, n_rows: int, folder: Path | None) -> dict[str, Any]:
         "of it before, GB": before,
         "k": imputer.n_neighbors_,
         "iterations": imputer.n_iter_,
+        "converged": imputer.converged_,
     }
 
 

@@ -27,6 +27,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": models[0] if models else platform.processor(),
         "avx512": "avx512f" in text,
+        "compiled for": numba.config.CPU_NAME or "this processor",
         "threads": numba.config.NUMBA_NUM_THREADS,
         "python": platform.python_version(),
         "greyknn": greyknn.__version__,
@@ -51,6 +52,14 @@ def show(name: str, title: str, rows: Sequence[dict[str, Any]]) -> None:
 
 def _shown(cell: Any) -> str:
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def side_by_side(
+    ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int
+) -> tuple[float, float]:
+    """The fastest of as many runs of each, in turns."""
+    pairs = [(seconds(ours, 1), seconds(theirs, 1)) for _ in range(repeats)]
+    return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
 
 
 def seconds(work: Callable[[], Any], repeats: int = 3) -> float:

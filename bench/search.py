@@ -120,7 +120,7 @@ def beside_peers(values: Any, weights: Any, k: int, rate: float) -> dict[str, fl
     work = N_PEER * cells.size
     peer = NearestNeighbors(n_neighbors=k, metric="manhattan", algorithm="brute").fit(cells)
     times = {
-        "times numpy": rate * seconds(lambda: in_numpy(cells, weights, k), 1) * 8 / work,
+        "times numpy": rate * seconds(lambda: in_numpy(cells, weights, k)) * 8 / work,
         "times scikit-learn": rate * seconds(lambda: peer.kneighbors(few), 3) / work,
     }
     try:

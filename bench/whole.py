@@ -17,7 +17,7 @@ from sklearn.impute import IterativeImputer, KNNImputer
 
 import greyknn
 from bench import data
-from bench.report import seconds, show
+from bench.report import show, side_by_side
 
 FIRST_CALL = """
 import time
@@ -56,10 +56,11 @@ def beside_scikit_learn() -> None:
         scale = complete.std(axis=0)
         imputer = greyknn.GreyKNNImputer()
         filled = imputer.fit_transform(X, y)
-        ours = seconds(lambda: imputer.fit_transform(X, y), 7)
         peer = KNNImputer(n_neighbors=imputer.n_neighbors_, weights="distance")
         labelled = np.column_stack([X, 2.0 * y])  # the label as a column, for a fair error
-        theirs = seconds(lambda: peer.fit_transform(X), 5 if n_rows <= 1_000 else 1)
+        ours, theirs = side_by_side(
+            lambda: imputer.fit_transform(X, y), lambda: peer.fit_transform(X), _repeats(n_rows)
+        )
 
         def error(filled: np.ndarray) -> float:
             return float(np.sqrt((((filled - complete) / scale)[gaps] ** 2).mean()))
@@ -81,6 +82,10 @@ def beside_scikit_learn() -> None:
     show("impute", "Whole impute, n_neighbors='cv', two classes, 10 % gaps", rows)
 
 
+def _repeats(n_rows: int) -> int:
+    return 10 if n_rows <= 1_000 else 3 if n_rows <= 10_000 else 2
+
+
 def drop_in() -> None:
     rows = []
     for n_rows, n_columns in SHAPES:
@@ -88,11 +93,10 @@ def drop_in() -> None:
         for weights in ("uniform", "distance") if n_rows < 20_000 else ("uniform",):
             mine = greyknn.KNNImputer(weights=weights)
             peer = KNNImputer(weights=weights)
-            filled = mine.fit_transform(X)
-            ours = seconds(lambda: mine.fit_transform(X), 5)
-            begun = time.perf_counter()
-            expected = peer.fit_transform(X)
-            theirs = time.perf_counter() - begun
+            difference = np.abs(mine.fit_transform(X) - peer.fit_transform(X)).max()
+            ours, theirs = side_by_side(
+                lambda: mine.fit_transform(X), lambda: peer.fit_transform(X), _repeats(n_rows)
+            )
             rows.append(
                 {
                     "rows x columns": f"{n_rows} x {n_columns}",
@@ -100,7 +104,7 @@ def drop_in() -> None:
                     "greyknn.KNNImputer, s": ours,
                     "scikit-learn, s": theirs,
                     "times as fast": theirs / ours,
-                    "largest difference": float(np.abs(filled - expected).max()),
+                    "largest difference": float(difference),
                 }
             )
     show("drop_in", "KNNImputer(): one changed import, 10 % gaps", rows)
@@ -109,9 +113,9 @@ def drop_in() -> None:
 def beside_iterative_imputer() -> None:
     complete, y = data.factors(20_000, 20)
     X = data.with_gaps(complete)
-    ours = seconds(lambda: greyknn.impute(X, y), 3)
     peer = IterativeImputer(random_state=0)
-    theirs = seconds(lambda: peer.fit_transform(X), 1)
+    greyknn.impute(X, y)
+    ours, theirs = side_by_side(lambda: greyknn.impute(X, y), lambda: peer.fit_transform(X), 3)
     row = {"rows x columns": "20000 x 20", "greyknn cgknn, s": ours, "IterativeImputer, s": theirs}
     show(
         "iterative",

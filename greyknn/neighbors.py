@@ -80,7 +80,7 @@ class Neighbors:
     rows : array of shape (n_queries, k), int32
         Rows of the donors' table; -1 behind the last neighbour.
     distances : array of shape (n_queries, k), float64
-        1 - GRG (equation 36) or HEOM distances (equations 7 and 31).
+        1 - GRG (equation 36), HEOM (equations 7 and 31) or nan_euclidean distances.
     counts : array of shape (n_queries,), int64
         How many neighbours there are; 0 when no observed cell says who is near.
     """
@@ -138,7 +138,7 @@ def nearest(
     kin : array of shape (n_queries,), optional
         As in ``DonorTable``; by default each query's own row.
     report : callable
-        Called with the number of queries that were searched, and of all.
+        Called with the number of queries that were searched, and of all; equal ones are one.
 
     Returns
     -------
@@ -214,7 +214,8 @@ def _searched(
         picked[np.linspace(0, n_queries - 1, SAMPLE).astype(np.int64)] = True
         sample, order = order[picked], order[~picked]
         search(sample, True, 0)
-        leaves = np.diff(packed.leaves)[groups[sample]].sum()
+        known = groups[sample][(groups[sample] >= 0) & (groups[sample] < len(packed.roots))]
+        leaves = np.diff(packed.leaves)[known].sum()
         pruned = bool(found.visits[sample].sum() < PRUNED_SHARE * leaves)
     search(order, pruned, n_queries - len(order))
     return Neighbors(found.rows, found.distances, found.counts)
@@ -285,8 +286,8 @@ def rank_gaps(
         if len(some) == 0:
             continue
 
-        def report(more: int, _: int, before: int = done) -> None:
-            comparison.progress(step, before + more, total)
+        def report(more: int, of: int, before: int = done, these: int = len(some)) -> None:
+            comparison.progress(step, before + these * more // of, total)
 
         found = nearest(
             donors.of(columns[0]),

@@ -199,6 +199,18 @@ def test_pruning_a_small_table(name: str) -> None:
     assert (spy.found.visits >= np.array([1, 1, 1, 1, 1])).all()
 
 
+@pytest.mark.jit
+def test_groups_without_donors_are_no_part_of_the_sample() -> None:
+    rng = np.random.default_rng(14)
+    values, groups = rng.random((3000, 3)), np.repeat([0, 1], [2500, 500])
+    rows = np.arange(0, 3000, 10)
+    found = searched(
+        "grey", values, np.zeros(3, bool), np.full(3, 1 / 3), 4, donors=np.arange(2500),
+        groups=groups, rows=rows,
+    )  # fmt: skip
+    assert (found.counts == np.where(groups[rows] == 0, 4, 0)).all()
+
+
 @given(st.lists(st.floats(-10, 10), max_size=40), st.integers(0, 5))
 def test_the_heap_gives_the_largest_first(bounds: list[float], n_early: int) -> None:
     kept, nodes, size = np.empty(len(bounds), np.float32), np.empty(len(bounds), np.int64), 0

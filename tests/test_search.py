@@ -274,3 +274,25 @@ def test_the_nearest_come_last(name: str) -> None:
     queries = np.zeros((2, 2))
     found = check(name, values, np.zeros(2, bool), np.ones(2), 5, queries=queries)
     assert found.rows[0].tolist() == [2999, 2998, 2997, 2996, 2995]
+
+
+@pytest.mark.jit
+def test_very_wide_tables() -> None:
+    """Thousands of equal squares add up to a biased sum in single precision."""
+    width = 100_000
+    cell = max(np.sqrt(0.9 / width) * (1 + np.arange(300) * 1e-4), key=lambda c: _bias(c, width))
+    values = np.zeros((2, width))
+    values[0, 0] = np.sqrt(width * cell**2 * (1 + 1e-6))
+    values[1] = cell
+    nobody = np.full(1, -1)
+    found = searched(
+        "euclidean", values, np.zeros(width, bool), np.ones(width), 1,
+        queries=np.zeros((1, width)), query_kin=nobody,
+    )  # fmt: skip
+    assert found.rows.tolist() == [[1]]
+
+
+def _bias(cell: float, width: int) -> float:
+    square = np.float32(np.float32(cell) ** 2)
+    sums = np.full(width // 4, (square + square) + (square + square), np.float32)
+    return float(np.cumsum(sums, dtype=np.float32)[-1]) / (width * cell**2) - 1

@@ -37,8 +37,11 @@ SAME_DISTANCE = 1e-12
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 
+WIDENING = 1.001
+"""Error of the root of a sum of squares over ``packing.WIDEST`` columns, relative."""
+
 GRAIN = 2.0**-44
-"""Distances are multiples of this, about 6e-14."""
+"""Sums of dissimilarities below 128 are multiples of this, about 6e-14."""
 
 SETTLING = 1.5 * 2.0**8
 """A number whose last bit is worth GRAIN, as is that of its sum with any number below 128."""
@@ -84,12 +87,12 @@ def dissimilarity(
     categorical : bool
         Whether the column holds category codes.
     smallest, offset : float
-        ``Dmin`` and ``rho * Dmax`` of the query row (equation 32); unused by ``HEOM``.
+        ``Dmin`` and ``rho * Dmax`` of the query row (equation 32); for ``GREY`` only.
 
     Returns
     -------
     float
-        1 if either cell is missing; for categories 0 or 1.
+        1 if either cell is missing (``EUCLIDEAN``: 0); for categories 0 or 1.
     """
     if query != query or donor != donor:
         return 0.0 if metric == EUCLIDEAN else 1.0
@@ -127,7 +130,7 @@ def farthest_estimate(metric: int, estimate: float, slack: float) -> float:
         Error of an estimate, or of two; for ``EUCLIDEAN`` of its root, beside a relative one.
     """
     if metric == EUCLIDEAN:
-        root = math.sqrt(max(estimate, 0.0)) * 1.0001 + slack
+        root = math.sqrt(max(estimate, 0.0)) * WIDENING + slack
         return root * root
     return estimate + slack
 

@@ -107,7 +107,7 @@ class Found(NamedTuple):
     Parameters
     ----------
     distances : array of shape (n_queries, k), float64
-        Infinite on entry; ascending distances (equation 7, 31 or 36).
+        Infinite on entry; ascending distances (equation 7, 31 or 36, or nan_euclidean).
     rows : array of shape (n_queries, k), int32
         -1 on entry.
     counts : array of shape (n_queries,), int64

@@ -39,6 +39,9 @@ LARGEST_CELL = 2.0**9
 SMALLEST_WEIGHT = 2.0**-20
 """Lighter columns are left out of the filter, which allows for them."""
 
+WIDEST = 2**14
+"""More columns add up to sums of squares that single precision does not hold well enough."""
+
 LARGEST_STEP = 2.0**22
 LARGEST_CODE = 2.0**24
 UNIT = 2.0**-24
@@ -152,7 +155,9 @@ def pack_query(
     lost = 0.0
     seen = 0
     unit = smallest + offset if metric == GREY and offset > 0.0 else 1.0
-    held = SMALLEST_OFFSET <= unit <= LARGEST_CELL  # whether single precision can hold the query
+    held = SMALLEST_OFFSET <= unit <= LARGEST_CELL and (
+        metric != EUCLIDEAN or n_columns <= WIDEST
+    )  # whether single precision can hold the query
     for column in range(n_columns):
         weight = weights[column]
         cell = query[column]

@@ -31,7 +31,6 @@ loop = kept
 
 leaf = compiled(inline="always")
 inner = compiled()
-glued = compiled(forceinline=True)
 
 # For filters with a proven bound only (``pack_query``): additions may be reordered, and a division
 # replaced by an estimate and a Newton step.

@@ -65,6 +65,7 @@ def kept(dispatcher: Any) -> Any:
     """
     function = getattr(dispatcher, "py_func", None)
     if function is not None:  # with NUMBA_DISABLE_JIT there is nothing to keep
-        with contextlib.suppress(RuntimeError, OSError):
+        # No place, or a numba whose inner parts have other names: compiled in each process.
+        with contextlib.suppress(RuntimeError, OSError, AttributeError, TypeError):
             dispatcher._cache = KernelCache(function)
     return dispatcher

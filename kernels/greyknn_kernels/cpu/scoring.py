@@ -130,7 +130,7 @@ def score_pack(
         cell, offset = cells[member, entry], offsets[member, entry]
         lows, highs = low[column], high[column]
         if categorical[column]:
-            bit = np.uint64(query[column]) & np.uint64(63)
+            bit = np.uint64(np.int64(query[column])) & np.uint64(63)
             present = codes[column]
             for lane in range(FAN):
                 held = (present[lane] >> bit) & np.uint64(1)

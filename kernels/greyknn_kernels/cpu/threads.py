@@ -15,7 +15,11 @@ from numba.np.ufunc import parallel
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 STEP = 2.0**28
-"""Operations between two looks at the clock, about 20 ms."""
+"""Operations between two looks at the rest of the world, about 20 ms.
+
+A loop's items may be longer: a group that is put into order is one item, a second for a million
+rows.
+"""
 
 LEAST = 2.0**21
 """Operations worth a thread of their own."""
@@ -31,7 +35,7 @@ def n_threads() -> int:
     if numba.config.DISABLE_JIT:  # interpreted loops hold Python's lock
         return 1
     most = int(numba.config.NUMBA_NUM_THREADS)
-    if parallel._is_initialized:  # asking would start numba's own threads
+    if getattr(parallel, "_is_initialized", False):  # asking would start numba's own threads
         most = int(numba.get_num_threads())
     openmp = int(_openmp_effective_n_threads(None, only_physical_cores=False))
     return max(1, min(most, openmp))
