@@ -5,7 +5,7 @@ All information is in bits and comes from observed cells only, before anything i
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -248,7 +248,7 @@ def _linear_bins(cells: Floats, width: float) -> tuple[Floats, Ints, int]:
     return np.column_stack([1.0 - share, share]), np.column_stack([node, node + 1]), n_bins
 
 
-@cache
+@lru_cache(maxsize=4)
 def _window_taps(bins_per_window: float) -> Floats:
     """A Gaussian window on the grid, without the spread that the grid itself adds.
 

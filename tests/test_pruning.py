@@ -93,7 +93,7 @@ def test_equal_queries_are_told_from_others(monkeypatch: pytest.MonkeyPatch) -> 
     assert asked[3:] == [20, 40]
 
 
-def pruned_equals_whole(*arguments: Any, **options: Any) -> Spy:
+def check_pruned_equals_whole(*arguments: Any, **options: Any) -> Spy:
     """Search every query pruned, and none; what the pruned search did."""
     spy, whole = Spy(), Spy()
     with pytest.MonkeyPatch.context() as patch:
@@ -137,7 +137,7 @@ def test_pruning_changes_nothing(name: str, kind: str) -> None:
         queries[::5, ~categorical] *= 1e9
     rows = None if queries is not None else rng.permutation(n_rows)[:200]
     for k in (3, 40):
-        pruned_equals_whole(
+        check_pruned_equals_whole(
             name, values, categorical, weights, k, groups=groups, rows=rows, queries=queries
         )
 
@@ -163,7 +163,7 @@ def test_pruning_prunes(name: str, gap: float) -> None:
     values[rng.random(values.shape) < gap] = np.nan
     rows = rng.permutation(9000)[:300]
     weights = np.ones(6) / (6 if name == "grey" else 1)
-    spy = pruned_equals_whole(name, values, categorical, weights, 5, rows=rows)
+    spy = check_pruned_equals_whole(name, values, categorical, weights, 5, rows=rows)
     # A column that one donor of a leaf lacks bounds no nan_euclidean distance.
     share = 0.5 if name == "euclidean" and gap else 0.15
     visits = spy.found.visits
@@ -195,7 +195,7 @@ def test_pruning_a_small_table(name: str) -> None:
     groups = np.repeat([0, 1, 3], [420, 1, 279])
     weights = np.ones(3) / (3 if name == "grey" else 1)
     rows = np.array([0, 3, 420, 421, 699])
-    spy = pruned_equals_whole(name, values, categorical, weights, 4, groups=groups, rows=rows)
+    spy = check_pruned_equals_whole(name, values, categorical, weights, 4, groups=groups, rows=rows)
     assert (spy.found.visits >= np.array([1, 1, 1, 1, 1])).all()
 
 
