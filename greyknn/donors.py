@@ -98,15 +98,10 @@ class DonorTable:
     def _pack(self, weights: Floats) -> layout.Donors:
         code, categorical = self.geometry.code, self.geometry.categorical
         first, last, leaves = tree.leaves_of(self.starts)
-        grown = tree.grow(
-            code, self.values, categorical, weights,
-            *((first, leaves) if self.worth_pruning else (first[:0], np.zeros_like(leaves))),
-        )  # fmt: skip
-        return layout.Donors(
-            self.values,
-            packing.pack_donors(code, self.values, categorical, weights, self.steps),
-            self.rows, self.kin, first, last, leaves, *grown,
-        )  # fmt: skip
+        blocks = packing.pack_donors(code, self.values, categorical, weights, self.steps)
+        bounded = (first, leaves) if self.worth_pruning else (first[:0], np.zeros_like(leaves))
+        grown = tree.grow(code, self.values, categorical, weights, *bounded)
+        return layout.Donors(self.values, blocks, self.rows, self.kin, first, last, leaves, *grown)
 
     @cached_property
     def numbers(self) -> tuple[Floats, NDArray[np.int32], Ints]:

@@ -61,7 +61,7 @@ def test_the_next_process_compiles_nothing() -> None:
     said = output(
         """
 filled()
-for name in ("averaging.fill", "extremes.extremes", "search.nearest"):
+for name in ("averaging.fill", "differences.extremes", "search.nearest"):
     module, function = name.split(".")
     loop = getattr(sys.modules["greyknn_kernels.cpu." + module], function)
     print(sum(loop.stats.cache_hits.values()), sum(loop.stats.cache_misses.values()))
@@ -126,7 +126,7 @@ def test_nowhere_to_keep_kernels(tmp_path: Path) -> None:
     said = output(
         """
 print(greyknn.grey_relational_grades([[0.0], [0.5], [1.0]]).round(3).tolist()[0][1:])
-print(type(sys.modules["greyknn_kernels.cpu.extremes"].extremes._cache).__name__)
+print(type(sys.modules["greyknn_kernels.cpu.differences"].extremes._cache).__name__)
 """,
         NUMBA_CACHE_DIR=str(tmp_path / "file" / "cache"),
         NUMBA_CACHE_LOCATOR_CLASSES="UserProvidedCacheLocator",  # or it is kept elsewhere

@@ -54,7 +54,8 @@ def grow(
     n_columns = values.shape[1]
     group = np.repeat(np.arange(n_groups), np.diff(leaves))
     nodes = np.arange(len(first))
-    packs: list[tuple[Any, ...]] = []
+    none = np.empty((0, n_columns, FAN), np.float32)
+    packs = [(np.empty((0, FAN), np.int64), none, none, none.astype(np.uint64))]
     n_packs = 0
     roots = np.full(n_groups, NONE)
     while len(nodes):
@@ -80,12 +81,8 @@ def grow(
         roots[group[done]] = nodes[done]
         nodes, group = nodes[~done], group[~done]
         low, high, codes = low[~done], high[~done], codes[~done]
-    empty = ((0, FAN), (0, n_columns, FAN), (0, n_columns, FAN), (0, n_columns, FAN))
-    if not packs:
-        kinds = (np.int64, np.float32, np.float32, np.uint64)
-        packs = [tuple(np.empty(s, k) for s, k in zip(empty, kinds, strict=True))]
-    stacked = [np.concatenate(part) for part in zip(*packs, strict=True)]
-    return roots, stacked[0], stacked[1], stacked[2], stacked[3]
+    children, low, high, codes = (np.concatenate(part) for part in zip(*packs, strict=True))
+    return roots, children, low, high, codes
 
 
 def _bounds_of_leaves(

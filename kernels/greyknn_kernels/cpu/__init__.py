@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from greyknn_kernels.cpu import arranging, averaging, grades, information, search
-from greyknn_kernels.cpu import extremes as differences
+from greyknn_kernels.cpu import arranging, averaging, differences, grades, information, search
 from greyknn_kernels.cpu.information import binned_class_entropy
 from greyknn_kernels.cpu.threads import share
+from greyknn_kernels.cpu.tile import TILE, new_tile
 from greyknn_kernels.layout import Donors, Found, Measure, Queries
 
 __all__ = [
@@ -36,10 +36,10 @@ def nearest(
     n_nodes = len(donors.starts) + len(donors.children) if pruned else 0
 
     def search_some(begin: int, end: int) -> None:
-        tile = search.new_tile(queries.values.shape[1], found.distances.shape[1], n_nodes)
+        tile = new_tile(queries.values.shape[1], found.distances.shape[1], n_nodes)
         search.nearest(begin, end, metric, pruned, measures, donors, queries, found, tile)
 
-    share(search_some, len(queries.order), cost, (), multiple=search.TILE, report=report)
+    share(search_some, len(queries.order), cost, (), multiple=TILE, report=report)
 
 
 def arrange(metric: int, categorical: Any, weights: Any, offset: float, values: Any, starts: Any,
@@ -52,16 +52,11 @@ def arrange(metric: int, categorical: Any, weights: Any, offset: float, values: 
 
 
 def extremes(queries: Any, *arguments: Any) -> None:
-    """See ``extremes.extremes``."""
+    """See ``differences.extremes``."""
     share(differences.extremes, len(queries), 100.0 * queries.shape[1], (queries, *arguments))
 
 
-def fill(
-    average: int,
-    n_neighbors: int,
-    lists: Any,
-    *arguments: Any,
-) -> None:
+def fill(average: int, n_neighbors: int, lists: Any, *arguments: Any) -> None:
     """See ``averaging.fill``."""
     cost = 20.0 * n_neighbors
     share(averaging.fill, len(lists), cost, (average, n_neighbors, lists, *arguments))

@@ -108,7 +108,7 @@ def score_pack(
     metric: int, cells: Any, offsets: Any, columns: Any, member: int, n_entries: int,
     categorical: Any, query: Any, low: Any, high: Any, codes: Any, bounds: Any,
 ) -> None:  # fmt: skip
-    """What the best donor of each of FAN leaves or branches can score at most.
+    """What the best donor of each node of a pack can score at most.
 
     Parameters
     ----------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from greyknn_kernels import formula, packing
-from greyknn_kernels.cpu import heap
 from greyknn_kernels.cpu.binding import inner, leaf, loop
+from greyknn_kernels.cpu.heap import pop, push
 from greyknn_kernels.cpu.measuring import LANES, measure
 from greyknn_kernels.cpu.scoring import (
     GROUP,
@@ -16,12 +16,10 @@ from greyknn_kernels.cpu.scoring import (
     score_block,
     score_pack,
 )
+from greyknn_kernels.cpu.tile import TILE
 from greyknn_kernels.formula import GREY
 from greyknn_kernels.layout import FAN, NONE
-from greyknn_kernels.packing import BLOCK, CHAIN, aligned
-
-TILE = 32
-"""Queries that walk over one block of donors while it is in the first-level cache."""
+from greyknn_kernels.packing import BLOCK, CHAIN
 
 UNLIMITED = 3e38
 """Above every estimate, but finite: the loops that filter assume finite numbers."""
@@ -29,65 +27,6 @@ UNLIMITED = 3e38
 _insert = inner(formula.insert)
 _farthest_estimate = leaf(formula.farthest_estimate)
 _pack_query = inner(packing.pack_query)
-_push = heap.push
-_pop = heap.pop
-
-
-class Tile(NamedTuple):
-    """Some queries as the search reads them, and each one's pool of near donors.
-
-    The pool is sorted by estimate, the negative score. It keeps every donor that may yet be one
-    of the nearest, and has room for a whole block more.
-    """
-
-    cells: Any
-    offsets: Any
-    columns: Any
-    chains: Any
-    bases: Any
-    units: Any
-    slacks: Any
-    limits: Any  # donors with a larger estimate are too far
-    sizes: Any
-    estimates: Any
-    places: Any
-    scores: Any  # of one query and one block
-    common: Any
-    bounds: Any  # of one query and one pack
-    heap_bounds: Any
-    heap_nodes: Any
-    chosen: Any  # donors to measure exactly
-    exact_cells: Any
-    totals: Any
-    n_common: Any
-
-
-def new_tile(n_columns: int, n_neighbors: int, n_nodes: int) -> Tile:
-    """Uninitialised room for a tile, and for a heap of ``n_nodes``."""
-    room = n_columns + CHAIN - 1
-    pool = n_neighbors + 2 * BLOCK
-    return Tile(
-        cells=np.empty((TILE, room), np.float32),
-        offsets=np.empty((TILE, room), np.float32),
-        columns=np.empty((TILE, room), np.int64),
-        chains=np.empty(TILE, np.int64),
-        bases=np.empty(TILE),
-        units=np.empty(TILE),
-        slacks=np.empty(TILE),
-        limits=np.empty(TILE),
-        sizes=np.empty(TILE, np.int64),
-        estimates=np.empty((TILE, pool), np.float32),
-        places=np.empty((TILE, pool), np.int64),
-        scores=aligned((BLOCK,)),
-        common=aligned((BLOCK,)),
-        bounds=aligned((FAN,)),
-        heap_bounds=np.empty(n_nodes, np.float32),
-        heap_nodes=np.empty(n_nodes, np.int64),
-        chosen=np.empty(LANES, np.int64),
-        exact_cells=np.empty((n_columns, LANES)),
-        totals=np.empty(LANES),
-        n_common=np.empty(LANES),
-    )
 
 
 @leaf
@@ -200,13 +139,13 @@ def _visit_best(
     size = 0
     visits = 0
     if root != NONE:
-        size = _push(heap_bounds, heap_nodes, size, np.float32(np.inf), root)
+        size = push(heap_bounds, heap_nodes, size, np.float32(np.inf), root)
     while size > 0:
         node = heap_nodes[0]
         limit = np.float32(limits[member])
         if heap_bounds[0] < -limit:
             break
-        size = _pop(heap_bounds, heap_nodes, size)
+        size = pop(heap_bounds, heap_nodes, size)
         if node >= 0:
             visits += 1
             near = score_block(
@@ -233,7 +172,7 @@ def _visit_best(
         for lane in range(FAN):
             child = children[pack, lane]
             if child != NONE and bounds[lane] >= -limit:
-                size = _push(heap_bounds, heap_nodes, size, bounds[lane], child)
+                size = push(heap_bounds, heap_nodes, size, bounds[lane], child)
     return visits
 
 
@@ -303,7 +242,7 @@ def nearest(
     queries : layout.Queries
     found : layout.Found
         Written.
-    tile : Tile
+    tile : tile.Tile
         Scratch, with a heap if ``pruned``.
     """
     n_neighbors = found.distances.shape[1]

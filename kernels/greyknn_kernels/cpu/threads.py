@@ -15,7 +15,7 @@ from numba.np.ufunc import parallel
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 STEP = 2.0**28
-"""Operations between two looks at the rest of the world, about 20 ms.
+"""Operations between two looks for Ctrl-C and for failures, about 20 ms.
 
 A loop's items may be longer: a group that is put into order is one item, a second for a million
 rows.
