@@ -25,7 +25,7 @@ lint: $(VENV)/lint  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/bench  ## ratios beside scikit-learn and others, growth, the paper's tables (20 min)
+bench: $(VENV)/bench  ## ratios beside scikit-learn and others, growth, the paper's tables (15 min)
 	$(BIN)/python -m pytest bench --benchmark-columns=min,median,rounds
 	$(BIN)/python -m bench $(if $(DATA),--data $(DATA))
 
