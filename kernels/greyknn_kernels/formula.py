@@ -161,6 +161,57 @@ def insert(distances: Any, positions: Any, last: int, distance: Any, position: A
     positions[slot] = position
 
 
+def differences(
+    column: Any, whose: Any, first: int, last: int, cell: float, own: int
+) -> tuple[float, float]:
+    """How far the nearest and the farthest of some numbers are from one cell (equation 32).
+
+    Parameters
+    ----------
+    column : array
+        Ascending from ``first`` to ``last``.
+    whose : array
+        Kin of each number.
+    first, last : int
+    cell : float
+    own : int
+        Numbers of this kin are passed over.
+
+    Returns
+    -------
+    smallest, largest : float
+        Infinity and 0 if there is no number.
+    """
+    low = first
+    high = last
+    while low < high:
+        middle = (low + high) // 2
+        if column[middle] < cell:
+            low = middle + 1
+        else:
+            high = middle
+    above = low
+    below = above - 1
+    while below >= first and whose[below] == own:
+        below -= 1
+    while above < last and whose[above] == own:
+        above += 1
+    smallest = math.inf
+    largest = 0.0
+    if below >= first:
+        smallest = min(smallest, cell - column[below])
+        while whose[first] == own:
+            first += 1
+        largest = max(largest, cell - column[first])
+    if above < last:
+        smallest = min(smallest, column[above] - cell)
+        last -= 1
+        while whose[last] == own:
+            last -= 1
+        largest = max(largest, column[last] - cell)
+    return smallest, largest
+
+
 def mean_weight(average: int, nearest: Any, distance: Any) -> Any:
     """Weight of a neighbour in the mean of a numeric column (equations 11 and 36).
 

@@ -15,6 +15,7 @@ squares instead, of cells times the root of the weight.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -187,8 +188,8 @@ def pack_query(
             cells[size] = cell * steps[column] if categorical[column] else cell / weight
             offsets[size] = (unit if categorical[column] or offset == 0.0 else offset) / weight
         else:
-            cells[size] = cell * steps[column] if categorical[column] else cell * np.sqrt(weight)
-            offsets[size] = np.sqrt(weight)
+            cells[size] = cell * steps[column] if categorical[column] else cell * math.sqrt(weight)
+            offsets[size] = math.sqrt(weight)
         size += 1
     n_chains = max((size + CHAIN - 1) // CHAIN, 1 if seen > 0 else 0)
     for entry in range(size, n_chains * CHAIN):

@@ -6,19 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from greyknn_kernels import formula
 from greyknn_kernels.cpu.binding import inner, loop
 
 
-@inner
-def _lower_bound(column: Any, low: int, high: int, cell: Any) -> int:
-    """First position in the ascending ``column[low:high]`` that is not below ``cell``."""
-    while low < high:
-        middle = (low + high) // 2
-        if column[middle] < cell:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+_differences = inner(formula.differences)
 
 
 @loop
@@ -57,26 +49,12 @@ def extremes(
             group = groups[row]
             if cell != cell or group < 0 or group >= len(starts) - 1:
                 continue
-            own = kin[row]
             first = starts[group]
-            last = first + observed[number, group]
-            above = _lower_bound(column, first, last, cell)
-            below = above - 1
-            while below >= first and whose[below] == own:
-                below -= 1
-            while above < last and whose[above] == own:
-                above += 1
-            if below >= first:
-                smallest[row] = min(smallest[row], cell - column[below])
-                while whose[first] == own:
-                    first += 1
-                largest[row] = max(largest[row], cell - column[first])
-            if above < last:
-                smallest[row] = min(smallest[row], column[above] - cell)
-                last -= 1
-                while whose[last] == own:
-                    last -= 1
-                largest[row] = max(largest[row], column[last] - cell)
+            low, high = _differences(
+                column, whose, first, first + observed[number, group], cell, kin[row]
+            )
+            smallest[row] = min(smallest[row], low)
+            largest[row] = max(largest[row], high)
     for row in range(begin, end):
         if smallest[row] == np.inf:
             smallest[row] = 0.0
