@@ -16,12 +16,6 @@ from greyknn.progress import Progress, Report, silent, unreported
 from greyknn.scaling import Scale
 from greyknn_kernels import formula, layout
 
-SAMPLE = 64
-"""Queries that tell whether pruning pays."""
-
-PRUNED_SHARE = 0.5
-"""Pruning pays where fewer leaves than this share are visited."""
-
 DISTINCT_SHARE = 0.9
 """Equal queries are searched once where fewer than this share are distinct."""
 
@@ -198,26 +192,11 @@ def _searched(
         np.zeros(n_queries, dtype=np.int64),
         np.zeros(n_queries, dtype=np.int64),
     )
-    whose = kin.astype(np.int32)
+    queries = layout.Queries(values, order, homes, groups, kin.astype(np.int32), smallest, offset)
     measures = layout.Measure(geometry.categorical, weights, donors.steps)
-
-    def search(part: Ints, pruned: bool, done: int) -> None:
-        queries = layout.Queries(values, part, homes, groups, whose, smallest, offset)
-        geometry.kernels.nearest(
-            metric, pruned, measures, packed, queries, found,
-            lambda more, _: report(done + more, n_queries),
-        )  # fmt: skip
-
-    pruned = False
-    if donors.worth_pruning and n_queries > SAMPLE:
-        picked = np.zeros(n_queries, dtype=bool)
-        picked[np.linspace(0, n_queries - 1, SAMPLE).astype(np.int64)] = True
-        sample, order = order[picked], order[~picked]
-        search(sample, True, 0)
-        known = groups[sample][(groups[sample] >= 0) & (groups[sample] < len(packed.roots))]
-        leaves = np.diff(packed.leaves)[known].sum()
-        pruned = bool(found.visits[sample].sum() < PRUNED_SHARE * leaves)
-    search(order, pruned, n_queries - len(order))
+    geometry.kernels.nearest(
+        metric, donors.worth_pruning, measures, packed, queries, found, report
+    )
     return Neighbors(found.rows, found.distances, found.counts)
 
 

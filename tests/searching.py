@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from greyknn.donors import METRICS, DonorTable, Geometry
@@ -143,12 +144,19 @@ class Spy(SimpleNamespace):
         super().__init__(arrange=cpu.arrange, extremes=cpu.extremes, pruned=[], found=None)
 
     def nearest(
-        self, metric: int, pruned: bool, measures: Any, donors: Any, queries: Any, found: Any,
+        self, metric: int, prunable: bool, measures: Any, donors: Any, queries: Any, found: Any,
         report: Any,
     ) -> None:  # fmt: skip
-        self.pruned.append(pruned)
         self.found, self.n_leaves = found, len(donors.starts)
-        cpu.nearest(metric, pruned, measures, donors, queries, found, report)
+        search = cpu.searched
+
+        def noted(metric: int, pruned: bool, *arguments: Any) -> None:
+            self.pruned.append(pruned)
+            search(metric, pruned, *arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cpu, "searched", noted)
+            cpu.nearest(metric, prunable, measures, donors, queries, found, report)
 
 
 def assert_same(ours: Neighbors, others: Neighbors) -> None:

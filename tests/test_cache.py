@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from conftest import COMPILED
-from greyknn_kernels.cpu import averaging, cache
+from greyknn_kernels import cache
+from greyknn_kernels.cpu import averaging, binding
 from programs import filled, output
 
 VOTED = np.array([[2, 1, 1, 2], [3, 3, 0, 0]])
@@ -30,7 +31,7 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], An
     def use() -> Any:
         function = numba.njit(nogil=True)(averaging.majorities.py_func)
         winners = np.zeros_like(VOTED)
-        kernel = cache.kept(function)
+        kernel = cache.kept(function, binding.LoopCache)
         kernel(0, len(VOTED), VOTED, winners)
         assert winners.tolist() == WINNERS
         stats = kernel.stats
@@ -107,8 +108,8 @@ def test_a_place_that_is_lost_costs_no_more_than_time(
     """The folder is there when the kernels are imported, and a file when they are compiled."""
     kept = cache.kept
 
-    def lose(dispatcher: Any) -> Any:
-        kernel = kept(dispatcher)
+    def lose(dispatcher: Any, kind: Any) -> Any:
+        kernel = kept(dispatcher, kind)
         for folder in tmp_path.iterdir():
             shutil.rmtree(folder)
             folder.write_text("not a folder")

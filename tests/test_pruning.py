@@ -15,7 +15,7 @@ import greyknn.donors
 import greyknn.neighbors
 from greyknn.donors import DonorTable, Geometry
 from greyknn.neighbors import nearest
-from greyknn_kernels import cpu
+from greyknn_kernels import cpu, tree
 from greyknn_kernels.cpu import heap
 from searching import (
     NAMES,
@@ -98,8 +98,8 @@ def check_pruned_equals_whole(*arguments: Any, **options: Any) -> Spy:
     spy, whole = Spy(), Spy()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(greyknn.neighbors, "DISTINCT_SHARE", 0.0)
-        patch.setattr(greyknn.neighbors, "PRUNED_SHARE", 9.0)
-        patch.setattr(greyknn.neighbors, "SAMPLE", 1)
+        patch.setattr(tree, "PRUNED_SHARE", 9.0)
+        patch.setattr(cpu, "SAMPLE", 1)
         patch.setattr(greyknn.donors, "FEWEST_LEAVES", 1)
         ours = searched(*arguments, kernels=spy, **options)
         patch.setattr(greyknn.donors, "FEWEST_LEAVES", 10**9)

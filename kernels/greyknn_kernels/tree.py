@@ -8,8 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greyknn_kernels.formula import EUCLIDEAN
-from greyknn_kernels.layout import FAN, NONE
+from greyknn_kernels.layout import FAN, NONE, Donors
 from greyknn_kernels.packing import BLOCK, FAR, cell_factors
+
+
+PRUNED_SHARE = 0.5
+"""Pruning pays where fewer leaves than this share are visited."""
+
+
+def pays(donors: Donors, groups: NDArray[np.int64], visits: NDArray[np.int64]) -> bool:
+    """Whether pruning is worth its bounds, from some queries' groups and visits."""
+    known = groups[(groups >= 0) & (groups < len(donors.roots))]
+    leaves = np.diff(donors.leaves)[known].sum()
+    return bool(visits.sum() < PRUNED_SHARE * leaves)
 
 
 def leaves_of(starts: NDArray[np.int64]) -> tuple[Any, Any, Any]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from greyknn_kernels.cpu import arranging, averaging, differences, grades, information, search
 from greyknn_kernels.cpu.information import binned_class_entropy
 from greyknn_kernels.cpu.threads import share
 from greyknn_kernels.cpu.tile import TILE, new_tile
 from greyknn_kernels.layout import Donors, Found, Measure, Queries
+from greyknn_kernels.tree import pays
 
 __all__ = [
     "arrange",
@@ -27,7 +30,36 @@ __all__ = [
 ]
 
 
+SAMPLE = 64
+"""Queries that tell whether pruning pays."""
+
+
 def nearest(
+    metric: int, prunable: bool, measures: Measure, donors: Donors, queries: Queries, found: Found,
+    report: Callable[[int, int], None] | None = None,
+) -> None:  # fmt: skip
+    """See ``search.nearest``; pruned where ``donors`` have bounds and a sample says that it pays.
+
+    ``report`` is called with the number of queries that were searched, and of all.
+    """
+    order = queries.order
+    n_queries = len(order)
+    pruned = False
+    if prunable and n_queries > SAMPLE:
+        picked = np.zeros(n_queries, dtype=bool)
+        picked[np.linspace(0, n_queries - 1, SAMPLE).astype(np.int64)] = True
+        sample, order = order[picked], order[~picked]
+        searched(metric, True, measures, donors, queries._replace(order=sample), found)
+        pruned = pays(donors, queries.groups[sample], found.visits[sample])
+
+    def told(done: int, _: int) -> None:
+        if report is not None:
+            report(n_queries - len(order) + done, n_queries)
+
+    searched(metric, pruned, measures, donors, queries._replace(order=order), found, told)
+
+
+def searched(
     metric: int, pruned: bool, measures: Measure, donors: Donors, queries: Queries, found: Found,
     report: Callable[[int, int], None] | None = None,
 ) -> None:  # fmt: skip

@@ -6,10 +6,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import FunctionCache
 
-from greyknn_kernels.cpu import cache
+from greyknn_kernels import cache
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class LoopCache(cache.Stamped, FunctionCache):  # type: ignore[misc]
+    """Compiled loops on disk."""
 
 
 def compiled(**options: Any) -> Callable[[Function], Function]:
@@ -23,7 +28,7 @@ def compiled(**options: Any) -> Callable[[Function], Function]:
 
 def kept(function: Function) -> Function:
     """A decorator: runs without Python's global lock, compiled once for a machine."""
-    return cast("Function", cache.kept(compiled(nogil=True)(function)))
+    return cast("Function", cache.kept(compiled(nogil=True)(function), LoopCache))
 
 
 loop = kept

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 from numba import cuda
 
+from greyknn_kernels import cache
 from greyknn_kernels.cuda.machine import SIMULATED
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -18,13 +19,27 @@ ALL = 0xFFFFFFFF
 """Every lane of a warp."""
 
 
-def kernel(threads: int, blocks: int = 1) -> Callable[[Function], Any]:
-    """A decorator: a kernel for blocks of ``threads``, of which ``blocks`` share a processor."""
-    options = {} if SIMULATED else {"launch_bounds": (threads, blocks)}
-    return cast("Callable[[Function], Any]", cuda.jit(**options))
+if SIMULATED:
 
+    def kernel(threads: int, blocks: int = 1) -> Callable[[Function], Any]:
+        """A decorator: a kernel for blocks of ``threads``, ``blocks`` to a multiprocessor."""
+        return cast("Callable[[Function], Any]", cuda.jit)
 
-def leaf(function: Function) -> Function:
-    """A decorator: runs as a part of a kernel."""
-    options = {} if SIMULATED else {"inline": "always"}
-    return cast("Function", cuda.jit(device=True, **options)(function))
+    def leaf(function: Function) -> Function:
+        """A decorator: runs as a part of a kernel."""
+        return cast("Function", cuda.jit(device=True)(function))
+
+else:
+    from numba.cuda.dispatcher import CUDACache
+
+    class CardCache(cache.Stamped, CUDACache):  # type: ignore[misc]
+        """Compiled kernels on disk."""
+
+    def kernel(threads: int, blocks: int = 1) -> Callable[[Function], Any]:
+        """A decorator: a kernel for blocks of ``threads``, ``blocks`` to a multiprocessor."""
+        compiled = cuda.jit(launch_bounds=(threads, blocks))
+        return lambda function: cache.kept(compiled(function), CardCache)
+
+    def leaf(function: Function) -> Function:
+        """A decorator: runs as a part of a kernel."""
+        return cast("Function", cuda.jit(device=True, inline="always")(function))

@@ -17,6 +17,7 @@ from greyknn_kernels.cuda.memory import Residents, Slabs, free_bytes, is_out_of_
 from greyknn_kernels.formula import GREY
 from greyknn_kernels.layout import FAN, NONE, Donors, Found, Measure, Queries
 from greyknn_kernels.packing import BLOCK, CHAIN
+from greyknn_kernels.tree import pays
 
 MOST_QUERIES = 2**18
 """In a batch."""
@@ -38,9 +39,6 @@ WAVES = 4
 
 SAMPLE = 64
 """Tiles of queries that tell whether pruning pays."""
-
-PRUNED_SHARE = 0.5
-"""Pruning pays where fewer leaves than this share are visited."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +155,7 @@ class Search:
             if is_out_of_memory(failure):
                 return False
             raise
-        leaves = np.diff(self.donors.leaves)[groups[some]].sum()
-        return bool(self.found.visits[order[some]].sum() < PRUNED_SHARE * leaves)
+        return pays(self.donors, groups[some], self.found.visits[order[some]])
 
     def search(self, batch: Batch, plan: Plan, pruned: bool) -> None:
         """Candidates, exact distances, and a second search where these prove nothing."""
