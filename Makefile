@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
-.PHONY: help demo test test-jit test-python lint bench clean
+.PHONY: help demo test test-jit test-python test-cuda sass lint bench clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -12,13 +12,19 @@ help:  ## what can be made
 demo: $(VENV)/demo  ## fill a real table, print what happened, draw a picture
 	$(BIN)/greyknn demo --output demo
 
-test: test-jit test-python  ## run every test, with compiled kernels and without
+test: test-jit test-python test-cuda  ## run every test: compiled, interpreted, and CUDA kernels simulated
 
 test-jit: $(VENV)/test
 	$(BIN)/python -m pytest
 
 test-python: $(VENV)/test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not jit" --cov --cov-report=term --cov-fail-under=95
+
+test-cuda: $(VENV)/test
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest tests/test_simulator.py tests/test_cuda.py
+
+sass: $(VENV)/bench  ## instructions of the CUDA kernels on every architecture, without a GPU
+	$(BIN)/python -m bench.sass
 
 lint: $(VENV)/lint  ## ruff and mypy
 	$(BIN)/ruff check .

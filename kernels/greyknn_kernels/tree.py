@@ -11,7 +11,6 @@ from greyknn_kernels.formula import EUCLIDEAN
 from greyknn_kernels.layout import FAN, NONE, Donors
 from greyknn_kernels.packing import BLOCK, FAR, cell_factors
 
-
 PRUNED_SHARE = 0.5
 """Pruning pays where fewer leaves than this share are visited."""
 

@@ -9,7 +9,6 @@ import numpy as np
 from greyknn_kernels import formula
 from greyknn_kernels.cpu.binding import inner, loop
 
-
 _differences = inner(formula.differences)
 
 

@@ -106,6 +106,6 @@ class Groups:
         ends = np.cumsum(-(-n_leaves // fan) if packs.any() else np.zeros_like(n_leaves))
         begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
         return cls(
-            lows, highs, lows // BLOCK, -(-highs // BLOCK), begins.astype(np.int32),
+            lows, highs, lows.astype(np.int64) // BLOCK, -(-highs.astype(np.int64) // BLOCK), begins.astype(np.int32),
             ends.astype(np.int32),
         )  # fmt: skip

@@ -111,18 +111,16 @@ class Card:
         with self._current():
             out = cuda.device_array(n_points, np.float64)
             sums = cuda.device_array((len(starts) - 1, n_points), np.float64)
-            information.class_entropies[
-                -(-n_points // information.THREADS), information.THREADS
-            ](cuda.to_device(points), cuda.to_device(starts), scale, sums, out)
+            information.class_entropies[-(-n_points // information.THREADS), information.THREADS](
+                cuda.to_device(points), cuda.to_device(starts), scale, sums, out
+            )
             out.copy_to_host(entropies)
 
-    def joint_information(
-        self, x: Any, z: Any, x_scale: float, z_scale: float, bits: Any
-    ) -> None:
+    def joint_information(self, x: Any, z: Any, x_scale: float, z_scale: float, bits: Any) -> None:
         """See ``cpu.information.joint_information``."""
         with self._current():
             out = cuda.device_array(len(x), np.float64)
-            information.joint_information[
-                -(-len(x) // information.THREADS), information.THREADS
-            ](cuda.to_device(x), cuda.to_device(z), x_scale, z_scale, out)
+            information.joint_information[-(-len(x) // information.THREADS), information.THREADS](
+                cuda.to_device(x), cuda.to_device(z), x_scale, z_scale, out
+            )
             out.copy_to_host(bits)

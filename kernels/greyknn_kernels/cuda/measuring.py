@@ -84,9 +84,7 @@ def offer(distances, rows, slot, n_neighbors, total, donor, lane):
             before = False
             if at < n_neighbors:
                 listed = distances[slot, at]
-                before = listed < entering or (
-                    listed == entering and rows[slot, at] < entering_row
-                )
+                before = listed < entering or (listed == entering and rows[slot, at] < entering_row)
             place += cuda.popc(uint32(cuda.ballot_sync(ALL, before)))
         first = (last // WARP) * WARP
         while first + WARP > place:  # from the end, so that nothing is lost

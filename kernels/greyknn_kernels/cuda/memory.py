@@ -101,7 +101,9 @@ class Slabs:
         """First row, last row, the slab and the stream to read it in; each after the one before."""
         before = None
         for turn, first in enumerate(range(0, len(self.array), self.n_rows)):
-            stream, host, card = (part[turn % 2] for part in (self._streams, self._host, self._card))
+            stream, host, card = (
+                part[turn % 2] for part in (self._streams, self._host, self._card)
+            )
             last = min(first + self.n_rows, len(self.array))
             size = (last - first) * self.array.shape[1]
             stream.synchronize()  # what reads the buffer's last slab has ended

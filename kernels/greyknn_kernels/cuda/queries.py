@@ -77,6 +77,4 @@ def pack(
         if column < len(weights):
             place = first + column * 2 * tile_queries
             dense[place] = cells[slot, entry]
-            dense[place + queries] = (
-                float32(1.0) if metric == EUCLIDEAN else offsets[slot, entry]
-            )
+            dense[place + queries] = float32(1.0) if metric == EUCLIDEAN else offsets[slot, entry]

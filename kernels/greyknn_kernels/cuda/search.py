@@ -196,7 +196,7 @@ class Search:
     def parts(self, batch: Batch) -> int:
         """How many blocks of threads share the donors of a tile of queries."""
         wanted = -(-WAVES * self.places // max(batch.n_tiles, 1))
-        return max(min(wanted, self.n_blocks // LEAST_TILES), 1)
+        return max(min(wanted, int(self.n_blocks) // LEAST_TILES), 1)
 
     def filter_all(self, here: OnCard, plan: Plan, n_parts: int) -> None:
         """Candidates among all donors of each tile's group, the nearest blocks first."""
@@ -256,15 +256,15 @@ class Search:
             near = cuda.device_array(shape, np.float64)
             found = cuda.device_array(shape, np.int32)
             slots = cuda.to_device(some)
-            grid = -(-len(some) // thorough.WARPS), n_parts
+            grid = -(-len(some) // measuring.WARPS), n_parts
             for low, high, blocks, values in self.pieces(plan):
-                thorough.scan[grid, WARP * thorough.WARPS](
+                thorough.scan[grid, WARP * measuring.WARPS](
                     *here.compared, here.cells, here.offsets, here.columns, slots, distances,
                     here.own, here.batch.size, here.lows, here.highs, blocks, self.pitch, low,
                     high, values, low * BLOCK, self.residents.of(self.donors.rows),
                     self.residents.of(self.donors.kin), low == 0, near, found,
                 )  # fmt: skip
-            thorough.join[grid[0], WARP * thorough.WARPS](
+            thorough.join[grid[0], WARP * measuring.WARPS](
                 slots, n_parts, near, found, distances, rows
             )
 

@@ -39,6 +39,17 @@ _inverse_coefficient = leaf(formula.inverse_coefficient)
 _capped_square = leaf(formula.capped_square)
 
 
+@leaf
+def _fetch(asynchronous, target, source, stride, units, threads, thread):
+    """Begin to copy ``units`` times 16 bytes, each thread its share; ``stride`` bytes apart."""
+    for copy in range((units + threads - 1) // threads):
+        if (copy + 1) * threads <= units or thread < units - copy * threads:
+            if asynchronous:
+                send16(target + uint32(copy * threads * 16), source + copy * stride)
+            else:
+                copy16(target + uint32(copy * threads * 16), source + copy * stride)
+
+
 @cache
 def filtering(metric: int, shape: Shape) -> Any:
     """The kernel that finds candidates.
@@ -54,7 +65,7 @@ def filtering(metric: int, shape: Shape) -> Any:
     kernel
         For a grid of (tiles of queries, parts of the donors) and ``shape.threads`` threads.
     """
-    WARPS, QUERIES, DONORS = shape.warps, shape.queries, shape.donors
+    QUERIES, DONORS = shape.queries, shape.donors
     TWICE, QUADS = 2 * QUERIES, DONORS // 4
     QUERY_QUADS = TWICE // 4
     THREADS, WIDE, TILE = shape.threads, shape.tile_donors, shape.tile_queries
@@ -66,11 +77,9 @@ def filtering(metric: int, shape: Shape) -> Any:
     SCORES = 2 * BUFFER
     PLACES = SCORES + TILE * SLOTS
     SCRATCH = PLACES + TILE * SLOTS
-    DONOR_COPIES = -(-CHUNK * WIDE // (4 * THREADS))
-    QUERY_COPIES = -(-CHUNK * 2 * TILE // (4 * THREADS))
     DONOR_UNITS, QUERY_UNITS = CHUNK * WIDE // 4, CHUNK * 2 * TILE // 4
     UNITS_WIDE = WIDE // 4
-    FEATURES_AT_ONCE = THREADS // UNITS_WIDE
+    DONOR_STRIDE = THREADS // UNITS_WIDE * BLOCK * 4
     RUNS_BOTH = metric == EUCLIDEAN
     COMMON = DONORS if RUNS_BOTH else 1
 
@@ -131,30 +140,11 @@ def filtering(metric: int, shape: Shape) -> Any:
         if step < end:
             block = load(tiles, begin + step // HALF) - first_block
             donor_source = donor_base + (block * pitch_bytes + (step & (HALF - 1)) * (WIDE * 4))
-            for copy in range(DONOR_COPIES):
-                if (copy + 1) * THREADS <= DONOR_UNITS or thread < DONOR_UNITS - copy * THREADS:
-                    if ASYNCHRONOUS:
-                        send16(
-                            target + uint32(copy * THREADS * 16),
-                            donor_source + copy * FEATURES_AT_ONCE * BLOCK * 4,
-                        )
-                    else:
-                        copy16(
-                            target + uint32(copy * THREADS * 16),
-                            donor_source + copy * FEATURES_AT_ONCE * BLOCK * 4,
-                        )
-            for copy in range(QUERY_COPIES):
-                if (copy + 1) * THREADS <= QUERY_UNITS or thread < QUERY_UNITS - copy * THREADS:
-                    if ASYNCHRONOUS:
-                        send16(
-                            target + uint32(OF_QUERIES * 4 + copy * THREADS * 16),
-                            query_source + copy * THREADS * 16,
-                        )
-                    else:
-                        copy16(
-                            target + uint32(OF_QUERIES * 4 + copy * THREADS * 16),
-                            query_source + copy * THREADS * 16,
-                        )
+            _fetch(ASYNCHRONOUS, target, donor_source, DONOR_STRIDE, DONOR_UNITS, THREADS, thread)
+            _fetch(
+                ASYNCHRONOUS, target + uint32(OF_QUERIES * 4), query_source, THREADS * 16,
+                QUERY_UNITS, THREADS, thread,
+            )  # fmt: skip
         buffer = int32(0)
         while step < end:
             for query in range(QUERIES):
@@ -185,36 +175,14 @@ def filtering(metric: int, shape: Shape) -> Any:
                     donor_source = next_source
                 if not ends_tile or step + 1 < end:
                     other = target + uint32((BUFFER - buffer) * 4)
-                    for copy in range(DONOR_COPIES):
-                        if (
-                            (copy + 1) * THREADS <= DONOR_UNITS
-                            or thread < DONOR_UNITS - copy * THREADS
-                        ):
-                            if ASYNCHRONOUS:
-                                send16(
-                                    other + uint32(copy * THREADS * 16),
-                                    donor_source + copy * FEATURES_AT_ONCE * BLOCK * 4,
-                                )
-                            else:
-                                copy16(
-                                    other + uint32(copy * THREADS * 16),
-                                    donor_source + copy * FEATURES_AT_ONCE * BLOCK * 4,
-                                )
-                    for copy in range(QUERY_COPIES):
-                        if (
-                            (copy + 1) * THREADS <= QUERY_UNITS
-                            or thread < QUERY_UNITS - copy * THREADS
-                        ):
-                            if ASYNCHRONOUS:
-                                send16(
-                                    other + uint32(OF_QUERIES * 4 + copy * THREADS * 16),
-                                    next_queries + copy * THREADS * 16,
-                                )
-                            else:
-                                copy16(
-                                    other + uint32(OF_QUERIES * 4 + copy * THREADS * 16),
-                                    next_queries + copy * THREADS * 16,
-                                )
+                    _fetch(
+                        ASYNCHRONOUS, other, donor_source, DONOR_STRIDE, DONOR_UNITS, THREADS,
+                        thread,
+                    )  # fmt: skip
+                    _fetch(
+                        ASYNCHRONOUS, other + uint32(OF_QUERIES * 4), next_queries, THREADS * 16,
+                        QUERY_UNITS, THREADS, thread,
+                    )  # fmt: skip
                 at_query = buffer + OF_QUERIES + warp * TWICE
                 at_donor = buffer + lane * 4
                 at_end = at_donor + n_here * WIDE
@@ -313,9 +281,7 @@ def filtering(metric: int, shape: Shape) -> Any:
                             slot = int32(0)
                             for part_of in range(ROWS):
                                 listed = load(shared, list_scores + part_of * 32 + lane)
-                                slot += cuda.popc(
-                                    uint32(cuda.ballot_sync(ALL, listed >= entering))
-                                )
+                                slot += cuda.popc(uint32(cuda.ballot_sync(ALL, listed >= entering)))
                             # From the end, so that nothing is overwritten before it has moved.
                             for turn in range(ROWS):
                                 at = (ROWS - 1 - turn) * 32 + lane
