@@ -1,4 +1,4 @@
-"""The shell command: ``greyknn impute`` and ``greyknn demo``."""
+"""The shell command: ``greyknn impute``, ``greyknn demo`` and ``greyknn doctor``."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ Examples:
     metavar="INT|cv|masked",
     help="Neighbours: a number, or chosen to predict the target (cv) or hidden cells (masked).",
 )  # fmt: skip
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N")
 @click.option(
     "--metric-on", type=click.Choice(["observed", "imputed"]), default="observed",
     show_default=True, help="Cells that distances see.",
@@ -146,6 +146,21 @@ def demo(output: Path, traceback: bool) -> None:
         from greyknn.demo import run
 
         run(output)
+
+
+@main.command()
+@click.option("--traceback", is_flag=True, help="Show where in the program an error came from.")
+@click.pass_context
+def doctor(ctx: click.Context, traceback: bool) -> None:
+    """Tell what is found on this machine, and what is wrong.
+
+    The exit code is 1 if something is: a GPU that cannot be used, say, but not the lack of one.
+    """
+    with complaining(traceback):
+        from greyknn.doctor import examine
+
+        well = examine()
+    ctx.exit(0 if well else 1)
 
 
 def _columns(table: Table, option: str, given: Sequence[str]) -> list[str]:

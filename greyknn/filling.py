@@ -218,7 +218,7 @@ class Training:
 
     def donors(self, comparison: Comparison) -> DonorTables:
         """All rows that may donate, whatever their group; laid out once."""
-        if self._donors is None:
+        if self._donors is None or self._donors.geometry.kernels is not comparison.kernels:
             seen = self.filled
             if comparison.metric_on == "observed":
                 seen = np.where(self.observed, self.filled, np.nan)

@@ -115,7 +115,7 @@ class KNNImputer(impute.KNNImputer):  # type: ignore[misc]
             # training table finds itself as well. For few rows that was too few: once more.
             rarest = shares[common].min()
             n_found = int(min(2 + (k + 2 * np.sqrt(k * (1 - rarest))) / rarest, len(observed)))
-            everyone = space.donors(np.arange(len(observed)))
+            everyone = space.donors(np.arange(len(observed)), len(receivers))
             before = np.inf
             while 0 < len(receivers) < RARE * before and n_found <= len(observed):
                 for part in _parts(receivers, n_found):
@@ -130,8 +130,9 @@ class KNNImputer(impute.KNNImputer):  # type: ignore[misc]
                 n_found *= 4
         for column in np.flatnonzero(gaps.any(axis=0)).tolist():
             donors = np.flatnonzero(observed[:, column])
-            table, n_found = space.donors(donors), min(k, len(donors))
-            for part in _parts(np.flatnonzero(gaps[:, column]), n_found):
+            wanting, n_found = np.flatnonzero(gaps[:, column]), min(k, len(donors))
+            table = space.donors(donors, len(wanting))
+            for part in _parts(wanting, n_found):
                 found = space.nearest(table, n_found, queries[part], None)
                 X[part, column] = self._means(found, column)
 
@@ -188,10 +189,11 @@ class _Space:
         with np.errstate(over="ignore"):
             return np.clip(np.ldexp(table - self.origins, self.exponent), -FAR, FAR)
 
-    def donors(self, rows: Ints) -> DonorTable:
+    def donors(self, rows: Ints, n_queries: int) -> DonorTable:
         n_rows, n_columns = self.values.shape
         categorical = np.zeros(n_columns, dtype=bool)
-        geometry = Geometry("euclidean", categorical, 0.5, devices.kernels("auto"))
+        kernels = devices.kernels("auto", float(n_queries) * len(rows) * n_columns)
+        geometry = Geometry("euclidean", categorical, 0.5, kernels)
         groups = np.zeros(n_rows, dtype=np.int64)
         return DonorTable(geometry, np.ones(n_columns), self.values, rows, groups)
 

@@ -7,6 +7,7 @@ is ``imputer.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,10 +96,11 @@ class Model:
         """
         scale = Scale.fit(values, categorical)
         scaled = scale.scaled(values)
-        kernels = devices.kernels(settings.device)
-        weights = column_weights(settings.method, scaled, categorical, labels, kernels, progress)
-        comparison = _comparison(settings, categorical, scale, weights, progress)
         groups = labels if settings.method.partition else np.zeros_like(labels)
+        pairs = np.square(np.bincount(groups[groups >= 0]), dtype=float).sum()
+        kernels = devices.kernels(settings.device, pairs * values.shape[1])
+        weights = column_weights(settings.method, scaled, categorical, labels, kernels, progress)
+        comparison = _comparison(settings, categorical, scale, weights, kernels, progress)
         choice = _choose(settings, comparison, values, labels, groups, random_state)
         n_neighbors = int(settings.n_neighbors if choice is None else choice.n_neighbors)
         enough = min(n_neighbors, len(scaled))
@@ -127,8 +129,9 @@ class Model:
             Rows that reached ``max_iter``.
         rankings : list of Ranking
         """
+        kernels = devices.kernels(self.settings.device, float(values.size) * len(self.groups))
         comparison = _comparison(
-            self.settings, self.categorical, self.scale, self.weights, progress
+            self.settings, self.categorical, self.scale, self.weights, kernels, progress
         )
         enough = min(self.n_neighbors, len(self.groups))
         return fill_new(comparison, enough, values, self.training, self.settings.stopping)
@@ -182,14 +185,15 @@ class Model:
 
 
 def _comparison(
-    settings: Settings, categorical: Bools, scale: Scale, weights: Floats, progress: Progress
-) -> Comparison:
+    settings: Settings, categorical: Bools, scale: Scale, weights: Floats, kernels: ModuleType,
+    progress: Progress,
+) -> Comparison:  # fmt: skip
     return Comparison(
         method=settings.method,
         categorical=categorical,
         scale=scale,
         weights=weights,
-        kernels=devices.kernels(settings.device),
+        kernels=kernels,
         metric_on=settings.metric_on,
         donors=settings.donors,
         rho=settings.rho,

@@ -96,7 +96,7 @@ OPTIONS = {
     r"\btol\b": "--tol",
     r"donors='observed'": "--donors observed",
     r"keep_empty_features=True": "--keep-empty",
-    r"device='(\w+)'": r"--device \1",
+    r"device='([\w:]+)'": r"--device \1",
     r"method='(\w+)'": r"--method \1",
 }
 """What the engine's parameters are called in the shell."""

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 
 import greyknn
 from asserts import assert_observed_kept
-from greyknn import METHODS, GreyKNNImputer, Method, selection
+from greyknn import METHODS, GreyKNNImputer, Method, gpu, selection
 from greyknn_kernels.cpu import threads
 from strategies import Case, cases
 
@@ -326,9 +326,11 @@ def test_parameters_are_checked_in_fit(options: dict[str, Any], message: str) ->
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_cuda_without_kernels_says_what_to_do(device: str) -> None:
-    with pytest.raises(RuntimeError, match=r"no CUDA kernels yet.*device='cpu'"):
-        greyknn.impute(*holey(), device=device)
+def test_a_device_is_refused_before_any_work(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "obstacle", lambda index: f"no GPU {index} today")
+    message = rf"device='{device}' cannot be used: no GPU {device[5:] or 0} today"
+    with pytest.raises(RuntimeError, match=message):
+        greyknn.impute("no table at all", device=device)
 
 
 def test_errors_about_labels() -> None:

@@ -8,11 +8,23 @@ from typing import Any
 
 import numpy as np
 from numba import cuda
+from numba.cuda.core import config
 
 from greyknn_kernels.cuda import averaging, differences, information, search
 from greyknn_kernels.cuda.binding import WARP
 from greyknn_kernels.cuda.memory import Residents, is_out_of_memory, parts_of
 from greyknn_kernels.layout import Donors, Found, Measure, Queries
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A small table cannot keep a whole card busy, which is no reason to warn."""
+    before = getattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", 0)
+    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+    try:
+        yield
+    finally:
+        config.CUDA_LOW_OCCUPANCY_WARNINGS = before
 
 
 class Card:
@@ -29,7 +41,7 @@ class Card:
 
     @contextmanager
     def _current(self) -> Iterator[None]:
-        with cuda.gpus[self.index]:
+        with cuda.gpus[self.index], _quiet():
             try:
                 yield
             except Exception as failure:
