@@ -194,9 +194,7 @@ def _searched(
     )
     queries = layout.Queries(values, order, homes, groups, kin.astype(np.int32), smallest, offset)
     measures = layout.Measure(geometry.categorical, weights, donors.steps)
-    geometry.kernels.nearest(
-        metric, donors.worth_pruning, measures, packed, queries, found, report
-    )
+    geometry.kernels.nearest(metric, donors.worth_pruning, measures, packed, queries, found, report)
     return Neighbors(found.rows, found.distances, found.counts)
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from greyknn.table.cells import ArrayCells, Cells, Fill, SeriesCells, misfit
+from greyknn.table.tensors import library_of, on_host, with_fills
 
 
 class Table(ABC):
@@ -56,6 +57,20 @@ class ArrayTable(Table):
                 raise misfit(self.cells[j], fill)
             out[fill.mask, j] = fill.values
         return out
+
+
+class TensorTable(ArrayTable):
+    """An array of another library, perhaps on a GPU: see `greyknn.table.tensors`."""
+
+    def __init__(self, tensor: Any, array: NDArray[Any]):
+        super().__init__(array)
+        self.tensor = tensor
+
+    def fill(self, fills: Mapping[int, Fill]) -> Any:
+        gaps = np.zeros(self.array.shape, dtype=bool)
+        for j, fill in fills.items():
+            gaps[:, j] = fill.mask
+        return with_fills(self.tensor, gaps, super().fill(fills))
 
 
 class FrameTable(Table):
@@ -115,6 +130,8 @@ def open_table(X: Any) -> Table:
         )
     elif given.ndim != 2:
         raise ValueError(f"X has {given.ndim} dimensions; pass a table of rows and columns (2-d).")
+    elif library_of(X) is not None:
+        table = TensorTable(X, given)
     else:
         table = ArrayTable(given)
     shape = (table.n_rows, len(table.names))
@@ -134,7 +151,10 @@ def to_array(frame: Any) -> NDArray[Any]:
 
 def to_library(out: Any, library: str) -> Any:
     """Return a frame as one of pandas or polars; other tables and other names as they are."""
-    if library not in ("pandas", "polars") or isinstance(out, np.ndarray):
+    if library not in ("pandas", "polars"):
+        return out
+    out = on_host(out)
+    if isinstance(out, np.ndarray):
         return out
     frame = nw.from_native(out, eager_only=True)
     return frame.to_pandas() if library == "pandas" else frame.to_polars()
@@ -158,6 +178,7 @@ def open_labels(y: Any) -> tuple[Cells, int]:
 
 def _open(given: Any, name: str) -> Any:
     """Return a frame or a series of narwhals, or a numpy array."""
+    given = on_host(given)
     if issparse(given):
         raise TypeError(
             f"{name} is sparse, and its zeros would be taken for values: sparse data is not "
