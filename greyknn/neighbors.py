@@ -15,6 +15,7 @@ from greyknn.methods import Method
 from greyknn.progress import Progress, Report, silent, unreported
 from greyknn.scaling import Scale
 from greyknn_kernels import formula, layout
+from greyknn_kernels.cpu.threads import share
 
 DISTINCT_SHARE = 0.9
 """Equal queries are searched once where fewer than this share are distinct."""
@@ -208,7 +209,13 @@ def _distinct(queries: Floats, groups: Ints, unlike: Any) -> tuple[Ints | None, 
     rng = np.random.default_rng(0)
     odd = rng.integers(0, 2**63, queries.shape[1] + 2, dtype=np.uint64) * np.uint64(2)
     odd += np.uint64(1)
-    mixed = (bits ^ (bits >> np.uint64(32))) @ odd[2:]
+    mixed = np.empty(len(bits), dtype=np.uint64)
+
+    def mix(begin: int, end: int) -> None:
+        some = bits[begin:end]
+        mixed[begin:end] = (some ^ (some >> np.uint64(32))) @ odd[2:]
+
+    share(mix, len(bits), 4.0 * bits.shape[1], ())
     mixed += groups.astype(np.uint64) * odd[0] + unlike.astype(np.uint64) * odd[1]
     _, first, twin = np.unique(mixed, return_index=True, return_inverse=True)
     if len(first) > DISTINCT_SHARE * len(queries):

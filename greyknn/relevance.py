@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.methods import Method
 from greyknn.progress import Progress, silent
+from greyknn_kernels.cpu.threads import share
 
 EXACT_ROWS = 512
 """Up to this many rows window sums are exact; above, densities are binned."""
@@ -28,6 +29,9 @@ JOINT_BINS = 2048
 
 NO_INFORMATION = 1e-12
 """Bits that rounding leaves where columns are independent: counted as 0."""
+
+WEIGHING = 100.0
+"""Operations it takes to weigh one cell, roughly."""
 
 REACH = 9.0
 """Standard deviations after which a window is nothing."""
@@ -104,15 +108,21 @@ def class_information(
     order = np.argsort(labels, kind="stable")
     order = order[labels[order] >= 0]
     labels = labels[order]  # sorted: what sorts them once more has little to do
-    for column, is_categorical in enumerate(categorical):
-        cells = values[order, column]
-        observed = ~np.isnan(cells)
-        cells, classes = cells[observed], labels[observed]
-        if is_categorical:
-            information[column] = _plug_in(cells.astype(np.int64), classes)
-        else:
-            information[column] = _parzen(cells, classes, kernels)
-        progress("weights", column + 1, len(categorical))
+
+    def inform(begin: int, end: int) -> None:
+        for column in range(begin, end):
+            cells = values[order, column]
+            observed = ~np.isnan(cells)
+            cells, classes = cells[observed], labels[observed]
+            if categorical[column]:
+                information[column] = _plug_in(cells.astype(np.int64), classes)
+            else:
+                information[column] = _parzen(cells, classes, kernels)
+
+    def report(done: int, total: int) -> None:
+        progress("weights", done, total)
+
+    share(inform, len(categorical), WEIGHING * len(order), (), report=report)
     return information
 
 
