@@ -65,7 +65,8 @@ class Residents:
             copy = cuda.to_device(np.ascontiguousarray(array))
         with self._lock:
             self._kept[id(array)] = copy
-        weakref.finalize(array, self._kept.pop, id(array), None)
+        # Not at the interpreter's end, when the driver may have gone before.
+        weakref.finalize(array, self._kept.pop, id(array), None).atexit = False
         return copy
 
     def forget(self) -> None:

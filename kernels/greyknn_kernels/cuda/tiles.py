@@ -30,7 +30,7 @@ from greyknn_kernels.cuda.shapes import CHAIN, HALVES, Shape
 from greyknn_kernels.formula import EUCLIDEAN, GREY
 from greyknn_kernels.packing import BLOCK, GAP
 
-EMPTY = -3e38
+EMPTY = -(2.0**127)
 """Score of no candidate; -EMPTY closes a list."""
 
 NO_CELL = float32(GAP)
