@@ -38,19 +38,28 @@ def machine() -> dict[str, Any]:
 def show(name: str, title: str, rows: Sequence[dict[str, Any]]) -> None:
     """Print rows as a table and write them to ``results/<name>.json``."""
     here = machine()
-    table = Table(title=title, caption=f"{here['processor']}, {here['threads']} threads")
-    columns = list(rows[0])
-    for column in columns:
-        table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
-    for row in rows:
-        table.add_row(*(_shown(row[column]) for column in columns))
-    Console(width=120).print(table)
+    caption = f"{here['processor']}, {here['threads']} threads"
+    Console(width=120).print(table(title, rows, caption=caption))
     RESULTS.mkdir(exist_ok=True)
     saved = {"title": title, "machine": here, "rows": list(rows)}
     (RESULTS / f"{name}.json").write_text(json.dumps(saved, indent=1) + "\n")
 
 
+def table(title: str, rows: Sequence[dict[str, Any]], **options: Any) -> Table:
+    """Rows as a table, a column for every key; what a row lacks stays empty."""
+    drawn = Table(title=title, **options)
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    for column in columns:
+        text = any(isinstance(row.get(column), str) for row in rows)
+        drawn.add_column(column, justify="left" if text else "right")
+    for row in rows:
+        drawn.add_row(*(_shown(row.get(column)) for column in columns))
+    return drawn
+
+
 def _shown(cell: Any) -> str:
+    if cell is None:
+        return ""
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 

@@ -23,13 +23,15 @@ def impute(
     Parameters
     ----------
     X : table of shape (n_rows, n_columns)
-        numpy array, pandas, polars or pyarrow table, or what ``numpy.asarray`` takes. Numbers,
-        categories, strings and booleans as they are.
+        numpy array, pandas, polars or pyarrow table, torch tensor, CuPy array, or what
+        ``numpy.asarray`` takes. Numbers, categories, strings and booleans as they are.
     y : array-like of shape (n_rows,), optional
         Class labels; None or NaN for rows without one. Without y all rows are one class.
     method : {"cgknn", "fwgknn", "gknn", "miknn", "iknn"} or Method, default="cgknn"
     n_neighbors : int, "cv" or "masked", default="cv"
-    device : {"auto", "cpu", "cuda"}, default="auto"
+    device : {"auto", "cpu", "cuda", "cuda:1", ...}, default="auto"
+        An NVIDIA GPU, the processor, or what is likely to be faster for this table; results are
+        the same.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
     **options
         The other parameters of `GreyKNNImputer`: ``metric_on``, ``donors``, ``rho``, ``tol``,

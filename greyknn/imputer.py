@@ -62,7 +62,9 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     keep_empty_features : bool, default=False
         Whether a column without any observed value is kept, empty, with a warning; otherwise
         it is an error.
-    device : {"auto", "cpu", "cuda"}, default="auto"
+    device : {"auto", "cpu", "cuda", "cuda:1", ...}, default="auto"
+        An NVIDIA GPU, the processor, or what is likely to be faster for this table; results are
+        the same.
     random_state : int, RandomState or None, default=0
         For the folds that choose the number of neighbours.
     verbose : int, default=0
