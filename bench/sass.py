@@ -13,13 +13,14 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing import get_context
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Column, Table
 
 Capability = tuple[int, int]
@@ -299,7 +300,26 @@ def compiled(
     pairs = [(kernel, capability) for capability in kernels for kernel in kernels[capability]]
     return [
         (kernel, cc, machine_code(kernel.function, kernel.signature, cc, kernel.launch_bounds))
-        for kernel, cc in track(pairs, "compiling", transient=True)
+        for kernel, cc in pairs
+    ]
+
+
+def examined(
+    capabilities: Sequence[Capability],
+) -> list[tuple[Kernel, Capability, MachineCode]]:
+    """Every kernel of this package for every capability, compiled by all processors."""
+    workers = min(len(capabilities), os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return [one for codes in pool.map(_examined, capabilities) for one in codes]
+
+
+def _examined(capability: Capability) -> list[tuple[Kernel, Capability, MachineCode]]:
+    from greyknn_kernels.cuda.catalogue import catalogue
+
+    codes = compiled({capability: [Kernel(*entry) for entry in catalogue(capability)]})
+    # Functions and types do not travel between processes.
+    return [
+        (kernel._replace(function=None, signature=None), cc, code) for kernel, cc, code in codes
     ]
 
 
@@ -354,10 +374,7 @@ def main() -> None:
     parser.add_argument("--capability", nargs="+", choices=every, default=every)
     chosen = parser.parse_args().capability
     toolchain()  # its message comes before an import that fails for the same reason
-    from greyknn_kernels.cuda.catalogue import catalogue
-
-    kernels = {every[cc]: [Kernel(*entry) for entry in catalogue(every[cc])] for cc in chosen}
-    Console(width=120).print(report(compiled(kernels)))
+    Console(width=120).print(report(examined([every[cc] for cc in chosen])))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from greyknn.arrays import Bools, Floats, Ints
 from greyknn.donors import DonorTables
 from greyknn.neighbors import Comparison, Ranking, rank_gaps
 from greyknn_kernels import formula
+from greyknn_kernels.cpu.threads import share
 
 AVERAGES = {"plain": formula.PLAIN, "weighted": formula.WEIGHTED}
 
@@ -62,14 +63,20 @@ def centers(values: Floats, categorical: Bools) -> Floats:
     Of equally frequent codes the smallest is the mode.
     """
     center = np.full(values.shape[1], np.nan)
-    if len(values):
-        numbers = np.ascontiguousarray(values[:, ~categorical].T)
+    numeric = np.flatnonzero(~categorical)
+
+    def average(begin: int, end: int) -> None:
+        some = numeric[begin:end]
+        numbers = np.ascontiguousarray(values[:, some].T)
         seen = ~np.isnan(numbers)
         counts = np.where(seen.any(axis=1), seen.sum(axis=1), np.nan)
         means = np.where(seen, numbers, 0.0).sum(axis=1) / counts
         # Rounding must not lead out of the range: the mean of a constant is that constant.
         low, high = np.fmin.reduce(numbers, axis=1), np.fmax.reduce(numbers, axis=1)
-        center[~categorical] = np.clip(means, low, high)
+        center[some] = np.clip(means, low, high)
+
+    if len(values):
+        share(average, len(numeric), 10.0 * len(values), ())
     for column in np.flatnonzero(categorical):
         codes = values[~np.isnan(values[:, column]), column].astype(np.int64)
         if len(codes):

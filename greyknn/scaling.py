@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from greyknn.arrays import Bools, Floats
+from greyknn_kernels.cpu.threads import share
 
 FAR = 1e100
 """Scaled cells are kept within this, so that no difference of two or its square overflows."""
@@ -43,5 +44,14 @@ class Scale:
 
     def scaled(self, values: Floats) -> Floats:
         """Values on the scale; those outside the range of fit are not clipped to it."""
-        with np.errstate(over="ignore"):
-            return np.clip((values - self.lows) / self.ranges, -FAR, FAR)
+        scaled = np.empty(values.shape)
+
+        def scale(begin: int, end: int) -> None:
+            part = scaled[begin:end]
+            with np.errstate(over="ignore"):
+                np.subtract(values[begin:end], self.lows, out=part)
+                np.divide(part, self.ranges, out=part)
+                np.clip(part, -FAR, FAR, out=part)
+
+        share(scale, len(values), 4.0 * values.shape[1], ())
+        return scaled
