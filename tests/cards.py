@@ -147,6 +147,14 @@ def typed_launches() -> Iterator[set[str]]:
         yield launched
 
 
+@contextmanager
+def simulated() -> Iterator[None]:
+    """Small tiles, and launches whose types are checked."""
+    with pytest.MonkeyPatch.context() as patch, typed_launches():
+        patch.setattr(shapes, "shape_for", small)
+        yield
+
+
 # ---- what a search does
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,6 @@ from greyknn_kernels.cuda import (
 from greyknn_kernels.formula import EUCLIDEAN, GREY, HEOM
 from searching import METRICS, NAMES, assert_same, check, searched, table, weights_for
 
-needs_simulator = pytest.mark.skipif(not cards.SIMULATED, reason="the simulator is off")
-
 SEEDS = range(6)
 
 
@@ -56,12 +55,17 @@ SEEDS = range(6)
 def card(request: pytest.FixtureRequest) -> Iterator[Subject]:
     if (request.param == "simulator") != cards.SIMULATED:
         pytest.skip(f"the simulator is {'on' if cards.SIMULATED else 'off'}")
+    with cards.simulated() if cards.SIMULATED else nullcontext():
+        yield Subject(cards.SIMULATED)
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Iterator[Subject]:
+    """For tests of what hardware does not show, or shows by failing for good."""
     if not cards.SIMULATED:
-        yield Subject(simulated=False)
-        return
-    with pytest.MonkeyPatch.context() as patch, cards.typed_launches():
-        patch.setattr(shapes, "shape_for", cards.small)
-        yield Subject(simulated=True)
+        pytest.skip("the simulator is off")
+    with cards.simulated():
+        yield Subject(True)
 
 
 @pytest.fixture(autouse=True)
@@ -235,13 +239,6 @@ def test_several_blocks_of_threads_share_the_donors(
     assert seen.parts == [card.size(3, 12)]
 
 
-def clusters(rng: np.random.Generator, n_rows: int, n_columns: int) -> Any:
-    """Rows close to one of a few points."""
-    centers = rng.random((20, n_columns))
-    near = rng.normal(0, 0.01, (n_rows, n_columns))
-    return np.clip(centers[rng.integers(0, 20, n_rows)] + near, 0, 1)
-
-
 def prune(patch: pytest.MonkeyPatch, share: float = 9.0) -> None:
     """Prune wherever a sample visits less than a share of the leaves."""
     patch.setattr(greyknn.donors, "FEWEST_LEAVES", 1)
@@ -270,40 +267,40 @@ def test_pruning_changes_nothing(
     card: Subject, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Groups without donors, of one row, of one leaf and of several."""
-    n_rows = card.size(700, 20000)
+    n_rows = card.size(600, 20000)
     gap = 0.4 if kind == "gaps" else 0.05
-    name, values, *rest = small_case(name, n_rows, ties=kind == "ties", gap=gap)
+    arguments = small_case(name, n_rows, ties=kind == "ties", gap=gap)
     groups = np.zeros(n_rows, dtype=np.int64)
     if kind == "groups":
         groups = np.repeat([0, 1, 3, 4], [n_rows * 3 // 5, 1, n_rows // 10, n_rows])[:n_rows]
-    rows = np.linspace(0, n_rows - 1, card.size(7, 300)).astype(int)
+    rows = np.linspace(0, n_rows - 1, card.size(6, 300)).astype(int)
     rows[1] = n_rows * 3 // 5  # alone in group 1
-    whole = compare(card, name, values, *rest, rows=rows, groups=groups)
     prune(monkeypatch)
-    found, visits, did = visits_of(card, name, values, *rest, rows=rows, groups=groups)
-    assert_same(found, whole)
+    found, visits, did = visits_of(card, *arguments, rows=rows, groups=groups)
     assert len(did.pruned) == 2  # the sample and all
     leaves = -(-np.bincount(groups) // 256) + 1
     assert (visits >= (found.counts > 0)).all()
     assert (visits <= leaves[groups[rows]]).all()
+    monkeypatch.undo()
+    assert_same(found, searched(*arguments, rows=rows, groups=groups))
 
 
-@pytest.mark.parametrize("n_rows", [4500, 40000])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "n_rows"), [("grey", 4500), ("grey", 40000), ("heom", 4500), ("euclidean", 4500)]
+)
 def test_pruning_prunes(
     card: Subject, name: str, n_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where rows are alike few leaves are visited; there are many packs of them."""
-    values = clusters(np.random.default_rng(NAMES.index(name)), n_rows, 2)
-    arguments = name, values, np.zeros(2, bool), np.full(2, 0.5 if name == "grey" else 1.0), 3
-    if name == "euclidean":
-        arguments = *arguments[:3], np.ones(2), 3
-    rows = np.arange(0, n_rows, n_rows // card.size(5, 500))
+    """There are more leaves than a warp, and more than a block of threads, looks at."""
+    values = np.random.default_rng(n_rows).random((n_rows, 2))
+    weights = np.full(2, 0.5 if name == "grey" else 1.0)
+    rows = np.argsort(np.abs(values - 0.4).sum(axis=1))[: card.size(5, n_rows)]
     prune(monkeypatch)
+    arguments = name, values, np.zeros(2, bool), weights, 3
     found, visits, did = visits_of(card, *arguments, rows=rows)
     assert len(did.pruned) == 2
     assert visits.min() >= 1
-    assert visits.mean() < 0.3 * n_rows / 256
+    assert visits.mean() < 0.5 * n_rows / 256
     assert_same(found, searched(*arguments, rows=rows))
 
 
@@ -311,16 +308,15 @@ def test_pruning_is_given_up_where_it_does_not_pay(
     card: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sample tells; a few queries are not worth one."""
-    arguments = small_case("grey", 600)
-    whole = searched(*arguments, rows=np.arange(7))
+    arguments, rows = small_case("grey", 600), np.arange(card.size(7, 99))
+    whole = searched(*arguments, rows=rows)
     prune(monkeypatch, share=0.0)
-    found, visits, did = visits_of(card, *arguments, rows=np.arange(0, 7 if card.simulated else 99))
+    found, visits, did = visits_of(card, *arguments, rows=rows)
     assert len(did.pruned) == 1
-    assert did.parts[-1] == 1
     assert (visits == 3).all()
-    assert (found.rows[:7] == whole.rows).all()
+    assert_same(found, whole)
     prune(monkeypatch)
-    found, _, did = visits_of(card, *arguments, rows=np.arange(4))
+    found, _, did = visits_of(card, *arguments, rows=rows[:4])
     assert did.pruned == []
     assert_same(found, whole[:4])
 
@@ -328,14 +324,16 @@ def test_pruning_is_given_up_where_it_does_not_pay(
 def test_leaves_are_marked_some_tiles_at_a_time(
     card: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments, rows = small_case("heom", 700), np.arange(0, 700, 60)
+    n_rows = card.size(600, 20000)
+    arguments = small_case("heom", n_rows)
+    rows = np.linspace(0, n_rows - 1, card.size(9, 300)).astype(int)
     prune(monkeypatch)
     whole, visits, _ = visits_of(card, *arguments, rows=rows)
-    monkeypatch.setattr(search, "MOST_MARKS", 6)  # two tiles, three leaves each
+    monkeypatch.setattr(search, "MOST_MARKS", 2 * n_rows // 256 + 2)  # two tiles
     found, again, did = visits_of(card, *arguments, rows=rows)
     assert_same(found, whole)
     assert (visits == again).all()
-    assert did.pruned[-1] > 2 or not card.simulated
+    assert did.pruned[-1] > 2
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -344,7 +342,9 @@ def test_many_queries_come_in_batches(
 ) -> None:
     """And are reported; a thorough search takes a few of them at a time."""
     reports: list[tuple[int, int]] = []
-    arguments = small_case(name, 50, ties=True)
+    name, values, *rest = small_case(name, 50, ties=True)
+    values[10:40] = values[10]  # so many ties that lists of candidates prove nothing
+    arguments = name, values, *rest
     rows = np.arange(0, 50, 4)
     groups = np.where(np.arange(50) == 4, 1, 0)  # row 4 has no donors
     whole = searched(*arguments, rows=rows, groups=groups)
@@ -359,3 +359,88 @@ def test_many_queries_come_in_batches(
     assert len(seen.plans) == 3
     assert reports == [(5, 13), (10, 13), (13, 13)]
     assert max(seen.thorough) > 2
+
+
+# --- memory
+
+
+@contextmanager
+def limited(card: Subject, n_bytes: int) -> Iterator[Subject]:
+    """A card of its own that has, or says it has, so much free memory."""
+    other = Subject(card.simulated)
+    if card.simulated:
+        with simulator.limited_memory(n_bytes):
+            yield other
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for module in memory, search:
+            patch.setattr(module, "free_bytes", lambda: memory.SHARE * n_bytes)
+        yield other
+
+
+@pytest.mark.parametrize("kind", ["plain", "ties", "groups", "all"])
+@pytest.mark.parametrize("name", NAMES)
+def test_donors_that_do_not_fit_pass_through(card: Subject, name: str, kind: str) -> None:
+    n_rows = card.size(700, 5000)
+    *arguments, k = small_case(name, n_rows, ties=kind == "ties")
+    groups = np.arange(n_rows) * 5 // n_rows if kind == "groups" else None
+    k = 90 if kind == "all" else k  # more than a list holds
+    rows = np.linspace(0, n_rows - 1, card.size(3, 200)).astype(int)
+    with limited(card, n_rows * 4 * (8 + 4) * 3 // 2) as full, cards.watched() as seen:
+        compare(full, *arguments, k, rows=rows, groups=groups)
+    assert {plan.slab is None for plan in seen.plans} == {False}
+    assert max(plan.slab or 0 for plan in seen.plans) < n_rows // 256
+    assert len(seen.parts) > 1 or kind == "all"
+
+
+@pytest.mark.parametrize("failing", [{0}, {1}, {0, 1, 2}, {1, 3, 5}])
+def test_a_card_that_fills_up_goes_on_in_smaller_pieces(
+    card: Subject, failing: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the driver or Python has no memory left; what was found before stays."""
+    n_rows = card.size(600, 5000)
+    arguments, rows = small_case("grey", n_rows), np.arange(0, 90, 9)
+    calls = []
+    launch = search.OnCard.launch_filter
+
+    def failing_launch(*given: Any) -> None:
+        calls.append(len(calls))
+        if calls[-1] in failing:
+            raise MemoryError if calls[-1] % 2 else full_card()
+        launch(*given)
+
+    monkeypatch.setattr(search, "MOST_QUERIES", 4)
+    monkeypatch.setattr(search.OnCard, "launch_filter", failing_launch)
+    with cards.watched() as seen:
+        compare(card, *arguments, rows=rows)
+    assert len(calls) > max(failing)
+    sizes = [plan.slab or 99 for plan in seen.plans]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < 99
+
+
+def full_card() -> Exception:
+    """What the driver raises."""
+    failure = memory.CudaAPIError(2, "CUDA_ERROR_OUT_OF_MEMORY")
+    failure.code = 2
+    return failure
+
+
+def test_whatever_memory_there_is(simulated: Subject) -> None:
+    """The same answer, or an error that tells what to do."""
+    arguments, rows = small_case("grey", 700), np.arange(0, 700, 90)
+    whole = searched(*arguments, rows=rows)
+    outcomes = set()
+    for kilobytes in (4, 10, 20, 30, 40, 50, 60, 70, 80, 100, 150, 200):
+        with limited(simulated, kilobytes * 1000) as other, cards.watched() as seen:
+            try:
+                found = searched(*arguments, rows=rows, kernels=other.kernels)
+            except MemoryError as error:
+                assert "GPU 0 is full: 0 of 0 MiB are free" in str(error)
+                assert "device='cpu'" in str(error)
+                outcomes.add("none")
+                continue
+        assert_same(found, whole)
+        first, last = seen.plans[0], seen.plans[-1]
+        outcomes.add("whole" if last.slab is None else "slabs" if first == last else "smaller")
+    assert outcomes == {"none", "smaller", "slabs", "whole"}

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bench import data
+from bench.gpu import jobs
 from bench.gpu.outside import environment
 from bench.gpu.part import Part, Row
 from bench.gpu.timing import in_turns, spread, watched
@@ -49,8 +50,9 @@ class Table:
 
     @property
     def pairs(self) -> float:
-        """Pairs of cells as ``device.REPAYS`` counts them: every row and every row."""
-        return float(len(self.X)) ** 2 * float(self.X.shape[1])
+        """Pairs of cells as ``device.REPAYS`` counts them: every row and every row of its class."""
+        sizes = np.bincount(self.y).astype(float)
+        return float((sizes**2).sum()) * float(self.X.shape[1])
 
     def impute(self, k: int | str, on: str) -> None:
         """Keeps what came out."""
@@ -144,7 +146,7 @@ def _beside(part: Part, table: Table, kind: str, k: int | str, cpu: Growth, cuda
     if not cpu.seen and not part.simulated:
         in_turns(works, 1)
     split = table.split(k)  # as good a run as any
-    if split["whole"] > 5.0:
+    if split["whole"] > 5.0 or part.simulated:
         del works["cuda"]
     both = split["whole"] + (guess if "cpu" in works else 0.0)
     taken = in_turns(works, 1 if part.simulated or both > 2.0 else 3, part.left)
@@ -214,20 +216,28 @@ def _first_calls(part: Part, measured: list[Row]) -> None:
     """What a new process pays, and the table from which on that pays."""
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as empty:
-        for label, on, cache in (
-            ("GPU, kernels on disk", "cuda", None), ("CPU, kernels on disk", "cpu", None),
-            ("GPU, nothing on disk", "cuda", empty),
-        ):  # fmt: skip
+        for label, on, cache, about in (
+            ("GPU, kernels on disk", "cuda", None, 10.0),
+            ("CPU, kernels on disk", "cpu", None, 8.0),
+            ("GPU, nothing on disk", "cuda", empty, 30.0),
+        ):
+            if not part.fits(about, f"first call: {label}"):
+                continue
             for _ in range(2 if cache is None else 1):  # the first may have to compile
-                if not part.fits(8.0 if cache is None else 25.0, f"first call: {label}"):
+                try:
+                    row = first_call(on, cache, part.left + 10.0)
+                except subprocess.SubprocessError as error:
+                    part.note(
+                        f"first call, {label}: {getattr(error, 'stderr', '') or error}"[-500:]
+                    )
                     break
-                row = first_call(on, cache, part.left + 10.0)
                 seconds[label] = row["first call, s"]
             else:
-                part.row("A new process, 500 x 20", {"process": label, **row})
-    if len(seconds) < 2:
+                part.row(f"A new process, {jobs.ROWS} x 20", {"process": label, **row})
+    gpu, processor = (seconds.get(f"{name}, kernels on disk") for name in ("GPU", "CPU"))
+    if gpu is None or processor is None:
         return
-    extra = seconds["GPU, kernels on disk"] - seconds["CPU, kernels on disk"]
+    extra = gpu - processor
     for kind in TABLES:
         rows = sorted(
             (row for row in measured if row["table"] == kind), key=lambda row: float(row["pairs"])

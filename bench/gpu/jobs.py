@@ -9,6 +9,13 @@ import json
 import sys
 import time
 
+ROWS = 500
+"""Of the table that a new process fills."""
+
+
+LISTS = (5, 40, 70, 120)
+"""Neighbours: lists of 32, 64 and 96 candidates, and none."""
+
 
 def check(n_rows: int = 300) -> int:
     """Every kernel once on a small table; the number of answers that are not the processor's."""
@@ -53,7 +60,7 @@ def check(n_rows: int = 300) -> int:
 
     numbers = data.with_gaps(rng.random((n_rows, 7)))
     for metric in ("grey", "heom", "euclidean"):
-        for k in (5, 40, 70, 120):  # lists of 32, 64 and 96, and no lists
+        for k in LISTS:
             wrong += not searched(metric, numbers, k, y)
         if n_rows >= 300:  # leaves that are left out need more rows
             close = rng.normal(size=(10 * n_rows, 3)).round(4)
@@ -79,7 +86,7 @@ def first(on: str) -> int:
     import greyknn
     from bench import data
 
-    table, y = data.clustered(500, 20)
+    table, y = data.clustered(ROWS, 20)
     table = data.with_gaps(table)
     told = {"imports, s": time.perf_counter() - begun}
     for name in ("first call, s", "second call, s"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 def library_of(given: Any) -> str | None:
-    """Whose array this is, "torch", "cupy" or "numba"; None for anything else; imports none of them.
+    """Whose array this is: "torch", "cupy" or "numba", of which none is imported; or None.
 
     Raises
     ------

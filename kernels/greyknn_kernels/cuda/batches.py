@@ -101,11 +101,11 @@ class Groups:
         lows, highs = np.zeros((2, len(n_leaves)), dtype=np.int32)
         lows[some] = donors.starts[donors.leaves[:-1][some]]
         highs[some] = donors.stops[donors.leaves[1:][some] - 1]
-        packs = donors.children[:, 0] >= 0  # of leaves, which come first, group by group
+        bounded = (donors.children[:, :1] >= 0).any()  # packs of leaves come first, by group
         fan = donors.children.shape[1]
-        ends = np.cumsum(-(-n_leaves // fan) if packs.any() else np.zeros_like(n_leaves))
+        ends = np.cumsum(-(-n_leaves // fan) if bounded else np.zeros_like(n_leaves))
         begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-        return cls(
-            lows, highs, lows.astype(np.int64) // BLOCK, -(-highs.astype(np.int64) // BLOCK), begins.astype(np.int32),
-            ends.astype(np.int32),
-        )  # fmt: skip
+        first_blocks = lows.astype(np.int64) // BLOCK
+        last_blocks = -(-highs.astype(np.int64) // BLOCK)
+        packs = begins.astype(np.int32), ends.astype(np.int32)
+        return cls(lows, highs, first_blocks, last_blocks, *packs)
