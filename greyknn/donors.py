@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greyknn.arrays import Bools, Floats, Ints
+from greyknn.sharing import share
 from greyknn_kernels import formula, layout, packing, tree
-from greyknn_kernels.cpu.threads import share
 
 METRICS = {"grey": formula.GREY, "heom": formula.HEOM, "euclidean": formula.EUCLIDEAN}
 
@@ -124,7 +124,7 @@ class DonorTable:
                 kin[begin:end, start:stop] = self.kin[start:stop][order]
                 known[begin:end, group] = np.count_nonzero(part < np.inf, axis=1)
 
-        share(sort, len(columns), SORTING * len(self.rows), ())
+        share(sort, len(columns), SORTING * len(self.rows))
         return columns, kin, known
 
     def extremes(self, queries: Floats, groups: Ints, kin: Ints) -> tuple[Floats, Floats]:

@@ -1,4 +1,4 @@
-"""Starting fill, the mean or vote of the neighbours, and iteration to the stopping criterion."""
+"""The mean or vote of the neighbours, and iteration to the stopping criterion."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.donors import DonorTables
-from greyknn.neighbors import Comparison, Ranking, rank_gaps
+from greyknn.neighbors import Comparison, Neighbors, Ranking, rank_gaps
+from greyknn.start import centers, starting_fill
 from greyknn_kernels import formula
-from greyknn_kernels.cpu.threads import share
 
 AVERAGES = {"plain": formula.PLAIN, "weighted": formula.WEIGHTED}
 
@@ -57,85 +57,41 @@ class Filled:
     rankings: list[Ranking]
 
 
-def centers(values: Floats, categorical: Bools) -> Floats:
-    """Mean of the observed numbers or mode of the observed codes, per column; NaN for none.
-
-    Of equally frequent codes the smallest is the mode.
-    """
-    center = np.full(values.shape[1], np.nan)
-    numeric = np.flatnonzero(~categorical)
-
-    def average(begin: int, end: int) -> None:
-        some = numeric[begin:end]
-        numbers = np.ascontiguousarray(values[:, some].T)
-        seen = ~np.isnan(numbers)
-        counts = np.where(seen.any(axis=1), seen.sum(axis=1), np.nan)
-        means = np.where(seen, numbers, 0.0).sum(axis=1) / counts
-        # Rounding must not lead out of the range: the mean of a constant is that constant.
-        low, high = np.fmin.reduce(numbers, axis=1), np.fmax.reduce(numbers, axis=1)
-        center[some] = np.clip(means, low, high)
-
-    if len(values):
-        share(average, len(numeric), 10.0 * len(values), ())
-    for column in np.flatnonzero(categorical):
-        codes = values[~np.isnan(values[:, column]), column].astype(np.int64)
-        if len(codes):
-            center[column] = np.bincount(codes).argmax()
-    return center
-
-
-def starting_fill(values: Floats, categorical: Bools, groups: Ints) -> Floats:
-    """X(0): gaps filled with the mean or mode of the row's group, else of the table.
-
-    Parameters
-    ----------
-    values : array of shape (n_rows, n_columns)
-    categorical : array of shape (n_columns,)
-    groups : array of shape (n_rows,)
-        -1 for rows that belong to no group.
-    """
-    filled = values.copy()
-    everywhere = centers(values, categorical)
-    order = np.argsort(groups, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-        center = everywhere
-        if groups[rows[0]] >= 0:
-            within = centers(values[rows], categorical)
-            center = np.where(np.isnan(within), everywhere, within)
-        filled[rows] = np.where(np.isnan(values[rows]), center, values[rows])
-    return filled
-
-
 def average(
     comparison: Comparison,
     n_neighbors: int,
-    ranking: Ranking,
-    gaps: Bools,
-    donor_table: Floats,
-    filled: Floats,
-) -> None:
-    """Fill the gaps that a ranking serves from its neighbours (equations 11 to 14 and 36).
+    neighbors: Neighbors,
+    lists: Ints,
+    columns: Ints,
+    table: Floats,
+    cells: Floats,
+) -> Floats:
+    """What the neighbours say about some missing cells (equations 11 to 14 and 36).
 
     Parameters
     ----------
     comparison : Comparison
     n_neighbors : int
         At most as many as were ranked.
-    ranking : Ranking
-    gaps, filled : array of shape (n_queries, n_columns)
-        ``filled`` is changed at the gaps of rows that have neighbours.
-    donor_table : array of shape (n_rows, n_columns)
-        Complete: the iteration before.
+    neighbors : Neighbors
+    lists, columns : array of shape (n_cells,)
+        Each cell's query, a row of ``neighbors``, and its column.
+    table : array of shape (n_rows, n_columns)
+        The donors' values, complete: the iteration before.
+    cells : array of shape (n_cells,)
+        What the cells of queries without neighbours stay.
+
+    Returns
+    -------
+    array of shape (n_cells,)
     """
-    lists, picked = np.nonzero(gaps[np.ix_(ranking.queries, ranking.columns)])
-    rows, columns = ranking.queries[lists], ranking.columns[picked]
-    cells = filled[rows, columns]
-    found = ranking.neighbors
+    filled = cells.copy()
     comparison.kernels.fill(
         AVERAGES[comparison.method.average], n_neighbors, lists, columns,
-        comparison.categorical, donor_table, found.rows, found.distances, found.counts, cells,
+        comparison.categorical, table, neighbors.rows, neighbors.distances, neighbors.counts,
+        filled,
     )  # fmt: skip
-    filled[rows, columns] = cells
+    return filled
 
 
 def fill_together(
@@ -166,7 +122,8 @@ def fill_together(
     gaps = ~observed[queries]
     cells = np.nonzero(gaps)
     table = starting_fill(values, comparison.categorical, groups)
-    history = [table[queries][cells]]  # the missing cells of X(t-2), X(t-1), X(t)
+    missing = queries[cells[0]], cells[1]
+    history = [table[missing]]  # the missing cells of X(t-2), X(t-1), X(t)
     rankings: list[Ranking] = []
     convergence: list[float] = []
     converged = cycling = False
@@ -179,12 +136,17 @@ def fill_together(
                 donors=comparison.tables(seen, donor_rows, groups, observed), rows=queries,
                 groups=groups[queries], step="neighbours" + again,
             )  # fmt: skip
-        filled = table[queries]
-        for ranking in rankings:
-            average(comparison, n_neighbors, ranking, gaps, table, filled)
-        table = table.copy()
-        table[queries] = filled
-        history = [*history[-2:], filled[cells]]
+            wanting = [ranking.cells(gaps) for ranking in rankings]
+        filled = [
+            average(
+                comparison, n_neighbors, ranking.neighbors, lists, columns, table,
+                table[queries[rows], columns],
+            )
+            for ranking, (lists, rows, columns) in zip(rankings, wanting, strict=True)
+        ]  # fmt: skip
+        for now, (_, rows, columns) in zip(filled, wanting, strict=True):
+            table[queries[rows], columns] = now
+        history = [*history[-2:], table[missing]]
         change = squared_change(comparison, history[-1], history[-2], cells[1])
         convergence.append(float(np.sqrt(change.sum() / max(len(change), 1))))
         converged = convergence[-1] <= stopping.tol
@@ -278,7 +240,11 @@ def fill_new(
         )  # fmt: skip
         before, now = filled[active], filled[active]
         for ranking in rankings:
-            average(comparison, n_neighbors, ranking, gaps[active], training.filled, now)
+            lists, rows, columns = ranking.cells(gaps[active])
+            now[rows, columns] = average(
+                comparison, n_neighbors, ranking.neighbors, lists, columns, training.filled,
+                before[rows, columns],
+            )  # fmt: skip
         filled[active] = now
         everything = np.arange(values.shape[1])
         change = squared_change(comparison, now, before, everything)

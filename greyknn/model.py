@@ -19,10 +19,8 @@ from greyknn.filling import (
     Filled,
     Stopping,
     Training,
-    centers,
     fill_new,
     fill_together,
-    starting_fill,
 )
 from greyknn.methods import Method
 from greyknn.neighbors import Comparison, Ranking
@@ -30,6 +28,7 @@ from greyknn.progress import Progress, silent
 from greyknn.relevance import class_weights, column_weights
 from greyknn.scaling import Scale
 from greyknn.selection import Choice, choose_by_label, choose_by_masking
+from greyknn.start import centers, starting_fill
 from greyknn_kernels import formula
 
 

@@ -14,8 +14,8 @@ from greyknn.donors import DonorTable, DonorTables, Geometry
 from greyknn.methods import Method
 from greyknn.progress import Progress, Report, silent, unreported
 from greyknn.scaling import Scale
+from greyknn.sharing import share
 from greyknn_kernels import formula, layout
-from greyknn_kernels.cpu.threads import share
 
 DISTINCT_SHARE = 0.9
 """Equal queries are searched once where fewer than this share are distinct."""
@@ -104,6 +104,17 @@ class Ranking:
     queries: Ints
     columns: Ints
     neighbors: Neighbors
+
+    def cells(self, gaps: Bools) -> tuple[Ints, Ints, Ints]:
+        """The gaps that this serves: their rows here, in the queries' table, and their columns.
+
+        Parameters
+        ----------
+        gaps : array of shape (n_rows, n_columns)
+            Of the queries' table.
+        """
+        lists, picked = np.nonzero(gaps[np.ix_(self.queries, self.columns)])
+        return lists, self.queries[lists], self.columns[picked]
 
 
 def nearest(
@@ -205,22 +216,25 @@ def _distinct(queries: Floats, groups: Ints, unlike: Any) -> tuple[Ints | None, 
     Equal queries have the same group and the same ``unlike``, too. None if so few are equal that
     it is not worth it.
     """
-    bits = (queries + 0.0).view(np.uint64)  # one zero, not two
+
+    def bits(some: Any) -> Any:
+        return (queries[some] + 0.0).view(np.uint64)  # one zero, not two
+
     rng = np.random.default_rng(0)
     odd = rng.integers(0, 2**63, queries.shape[1] + 2, dtype=np.uint64) * np.uint64(2)
     odd += np.uint64(1)
-    mixed = np.empty(len(bits), dtype=np.uint64)
+    mixed = np.empty(len(queries), dtype=np.uint64)
 
     def mix(begin: int, end: int) -> None:
-        some = bits[begin:end]
+        some = bits(slice(begin, end))
         mixed[begin:end] = (some ^ (some >> np.uint64(32))) @ odd[2:]
 
-    share(mix, len(bits), 4.0 * bits.shape[1], ())
+    share(mix, len(queries), 4.0 * queries.shape[1])
     mixed += groups.astype(np.uint64) * odd[0] + unlike.astype(np.uint64) * odd[1]
     _, first, twin = np.unique(mixed, return_index=True, return_inverse=True)
     if len(first) > DISTINCT_SHARE * len(queries):
         return None, twin
-    same = (bits == bits[first[twin]]).all() and (groups == groups[first[twin]]).all()
+    same = (bits(slice(None)) == bits(first)[twin]).all() and (groups == groups[first[twin]]).all()
     same = same and (unlike == unlike[first[twin]]).all()
     return (first if same else None), twin
 
@@ -277,7 +291,7 @@ def rank_gaps(
             donors.of(columns[0]),
             weights[columns[0]] if weights.ndim == 2 else weights,
             n_neighbors,
-            queries[some],
+            queries if len(some) == len(queries) else queries[some],
             rows=None if rows is None else rows[some],
             groups=None if groups is None else groups[some],
             report=report,

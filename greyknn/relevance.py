@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.methods import Method
 from greyknn.progress import Progress, silent
-from greyknn_kernels.cpu.threads import share
+from greyknn.sharing import share
 
 EXACT_ROWS = 512
 """Up to this many rows window sums are exact; above, densities are binned."""
@@ -122,7 +122,7 @@ def class_information(
     def report(done: int, total: int) -> None:
         progress("weights", done, total)
 
-    share(inform, len(categorical), WEIGHING * len(order), (), report=report)
+    share(inform, len(categorical), WEIGHING * len(order), report)
     return information
 
 

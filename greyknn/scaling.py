@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from greyknn.arrays import Bools, Floats
-from greyknn_kernels.cpu.threads import share
+from greyknn.sharing import share
 
 FAR = 1e100
 """Scaled cells are kept within this, so that no difference of two or its square overflows."""
@@ -53,5 +53,5 @@ class Scale:
                 np.divide(part, self.ranges, out=part)
                 np.clip(part, -FAR, FAR, out=part)
 
-        share(scale, len(values), 4.0 * values.shape[1], ())
+        share(scale, len(values), 4.0 * values.shape[1])
         return scaled

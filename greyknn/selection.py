@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from greyknn.arrays import Floats, Ints
 from greyknn.donors import DonorTable
-from greyknn.filling import average, squared_change, starting_fill
+from greyknn.filling import average, squared_change
 from greyknn.neighbors import Comparison, nearest, rank_gaps
+from greyknn.start import starting_fill
 
 MOST_NEIGHBORS = 20
 """k is chosen from 1 to this."""
@@ -146,17 +147,18 @@ def choose_by_masking(
             groups=groups[queries], step=STEP,
         )  # fmt: skip
         for ranking in rankings:
-            lists, picked = np.nonzero(gaps[np.ix_(ranking.queries, ranking.columns)])
-            counts = ranking.neighbors.counts[lists]
-            rows = ranking.queries[lists[counts > 0]]
-            columns = ranking.columns[picked[counts > 0]]
-            truth = values[queries[rows], columns]
+            lists, rows, columns = ranking.cells(gaps)
+            served = ranking.neighbors.counts[lists] > 0
+            truth = values[queries[rows], columns][served]
             total += len(truth)
-            most = max(most, int(counts.max()))
+            most = max(most, int(ranking.neighbors.counts[lists].max()))
             for k in range(MOST_NEIGHBORS):
-                filled = start[queries]
-                average(comparison, k + 1, ranking, gaps, start, filled)
-                loss[k] += squared_change(comparison, filled[rows, columns], truth, columns).sum()
+                restored = average(
+                    comparison, k + 1, ranking.neighbors, lists, columns, start,
+                    start[queries[rows], columns],
+                )[served]  # fmt: skip
+                change = squared_change(comparison, restored, truth, columns[served])
+                loss[k] += change.sum()
     return _smallest(loss[:most] / max(total, 1))
 
 

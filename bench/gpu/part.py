@@ -35,7 +35,7 @@ KINDS = {
     "search": Kind("Search beside the measured ceiling", "searching", 75),
     "impute": Kind("Whole impute, processor and GPU", "imputing", 105),
     "peer": Kind("The same formula in torch", "peer", 45),
-    "fill": Kind("Fills", "filling", 10),
+    "fill": Kind("Fills", "filling", 15),
     "crossover": Kind("From which size on the GPU pays", "imputing", 30),
     "tuning": Kind("Shapes of the filter", "searching", 35),
     "profile": Kind("Nsight Compute on the filter", "outside", 25),
@@ -117,7 +117,9 @@ class Part:
         """Whether there is time for something; a note tells if not."""
         if self.simulated or seconds <= max(self.left, 0.0):
             return True
-        self.note(f"left out: {what}, about {seconds:.0f} s where {self.left:.0f} s are left")
+        self.note(
+            f"left out: {what}, about {seconds:.0f} s where {max(self.left, 0.0):.0f} s are left"
+        )
         return False
 
     def run(self) -> Row:

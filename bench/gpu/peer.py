@@ -117,7 +117,7 @@ def peer(part: Part) -> None:
             ("eager, broadcast", broadcast, 4 * case.values.shape[1]),
         ]
         fastest: dict[str, float] = {}
-        for name, scores, bytes_ in ways if where == "cuda" else ways[2:]:
+        for name, scores, bytes_ in ways[2:] if part.simulated else ways:
             if not part.fits(
                 15.0 if name.startswith("compiled") else 4.0, f"{n_rows} rows, {name}"
             ):

