@@ -21,7 +21,7 @@ test-python: $(VENV)/test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not jit" --cov --cov-report=term --cov-fail-under=95
 
 test-cuda: $(VENV)/test
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest tests/test_simulator.py tests/test_cuda.py
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest tests/test_simulator.py tests/test_cuda.py tests/test_bench_gpu.py
 
 sass: $(VENV)/bench  ## instructions of the CUDA kernels on every architecture, without a GPU
 	$(BIN)/python -m bench.sass

@@ -5,12 +5,13 @@ Who imports this where there is neither is skipped, with the reason.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numba
@@ -44,6 +45,7 @@ if SIMULATED:
 from greyknn_kernels.cuda import (  # noqa: E402 (before this, the simulator had to be installed)
     Card,
     averaging,
+    candidates,
     catalogue,
     differences,
     information,
@@ -53,6 +55,7 @@ from greyknn_kernels.cuda import (  # noqa: E402 (before this, the simulator had
     search,
     shapes,
     thorough,
+    tiles,
 )
 
 ON_CARD = ("nearest", "extremes", "fill", "class_entropies", "joint_information")
@@ -63,12 +66,12 @@ KERNELS = [
 ]  # fmt: skip
 """All but the filters, which are made when they are needed."""
 
-shape_for = shapes.shape_for
+shape_for, SPARE = shapes.shape_for, shapes.SPARE
 
 
 def small(metric: int, capability: tuple[int, int], slots: int) -> shapes.Shape:
-    """Tiles of 4 queries in 2 warps and 128 donors, 3 columns at a time."""
-    return shapes.Shape(2, 2, 4, 1, 3, slots)
+    """Tiles of 4 queries in 2 warps and 128 donors, 6 columns at a time."""
+    return shapes.Shape(2, 2, 4, 1, 6, slots)
 
 
 def together(card: Any) -> SimpleNamespace:
@@ -94,8 +97,10 @@ class Subject:
     simulated: bool
     card: Card = field(default_factory=Card)
 
-    def __post_init__(self) -> None:
-        self.kernels = together(self.card)
+    @property
+    def kernels(self) -> SimpleNamespace:
+        """All loops."""
+        return together(self.card)
 
     def size(self, small: int, large: int) -> int:
         """How many rows: Python takes its time."""
@@ -149,9 +154,12 @@ def typed_launches() -> Iterator[set[str]]:
 
 @contextmanager
 def simulated() -> Iterator[None]:
-    """Small tiles, and launches whose types are checked."""
+    """Small tiles, short lists, and launches whose types are checked."""
     with pytest.MonkeyPatch.context() as patch, typed_launches():
         patch.setattr(shapes, "shape_for", small)
+        patch.setattr(shapes, "SPARE", 3)  # short lists take less time
+        for name in "float32", "int32", "int64", "uint32":  # the same, and faster
+            patch.setattr(tiles, name, getattr(np, name))
         yield
 
 
@@ -196,41 +204,52 @@ def watched() -> Iterator[Watched]:
 
     with pytest.MonkeyPatch.context() as patch:
         noting(
-            search.Search, "search_thoroughly",
-            lambda self, here, plan, wanted, *rest: seen.thorough.append(len(wanted)),
+            search, "_search_thoroughly",
+            lambda task, here, plan, wanted, *rest: seen.thorough.append(len(wanted)),
         )  # fmt: skip
         noting(
-            search.OnCard, "launch_filter",
-            lambda self, n_parts, *rest: seen.parts.append(n_parts),
+            candidates.Candidates, "_filter",
+            lambda self, *rest: seen.parts.append(self.n_parts),
         )  # fmt: skip
         noting(
-            search.Search,
-            "filter_pruned",
-            lambda self, here: seen.pruned.append(here.batch.n_tiles),
+            candidates.Candidates,
+            "find_pruned",
+            lambda self: seen.pruned.append(self.batch.n_tiles),
         )
-        noting(search.Search, "search", lambda self, batch, plan, pruned: seen.plans.append(plan))
+        noting(search, "_search", lambda task, batch, plan, pruned: seen.plans.append(plan))
         yield seen
 
 
 # ---- kernels with a mistake
 
 
-def replace_everywhere(patch: pytest.MonkeyPatch, original: Any, replacement: Any) -> None:
-    """Wherever a module of the card's, or a class of theirs, has a name for ``original``."""
+def put(
+    patch: pytest.MonkeyPatch, function: Any, text: str, replacement: str, occurrence: int = 0
+) -> None:
+    """Put a mistake into a function of the card's: ``simulator.mutated``, wherever it is used."""
+    changed = simulator.mutated(function, text, replacement, occurrence)
+    plain = inspect.unwrap(changed)
+    module = sys.modules[inspect.unwrap(function).__module__]
+    # It shall see what else is patched: not a copy of the module's globals, but these themselves.
+    live = FunctionType(plain.__code__, vars(module), plain.__name__, plain.__defaults__)
+    if hasattr(changed, "fn"):  # a kernel, or a leaf
+        changed.fn = live
+    else:
+        changed = live
     found = False
-    for name, module in list(sys.modules.items()):
+    for name, part in list(sys.modules.items()):
         if not name.startswith("greyknn_kernels.cuda"):
             continue
-        classes = [thing for thing in vars(module).values() if isinstance(thing, type)]
-        for owner in [module, *classes]:
+        classes = [thing for thing in vars(part).values() if isinstance(thing, type)]
+        for owner in [part, *classes]:
             for label, thing in list(vars(owner).items()):
-                if thing is original:
-                    patch.setattr(owner, label, replacement)
+                if thing is function:
+                    patch.setattr(owner, label, changed)
                     found = True
-    assert found, f"nothing is called {original}"
+    assert found, f"nobody uses {function}"
 
 
-SHOWN = (AssertionError, IndexError, OverflowError, RuntimeWarning)
+SHOWN = (AssertionError, IndexError, RuntimeWarning)
 """What a mistake in a kernel may raise, beside what the simulator tells of waiting in vain."""
 
 

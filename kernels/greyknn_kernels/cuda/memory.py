@@ -54,7 +54,7 @@ class Residents:
         """The copy of an array, flat and with ``tail`` zeros behind it if these are asked for."""
         with self._lock:
             copy = self._kept.get(id(array))
-        if copy is not None:
+        if copy is not None and copy.size >= array.size + tail:
             return copy
         if tail:
             flat = array.reshape(-1)
