@@ -26,6 +26,8 @@ SIMULATED = bool(getattr(numba.config, "ENABLE_CUDASIM", 0))
 
 def obstacle() -> str | None:
     """Why there is no card here; None if there is one, or the simulator."""
+    if numba.config.DISABLE_JIT and not SIMULATED:
+        return "NUMBA_DISABLE_JIT is set"
     for package in ("numba_cuda", "greenlet") if SIMULATED else ("numba_cuda",):
         if find_spec(package) is None:
             return f"{package} is missing"

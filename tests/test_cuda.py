@@ -305,15 +305,20 @@ def test_pruning_prunes(
 ) -> None:
     """There are more leaves than a warp, and more than a block of threads, looks at."""
     values = np.random.default_rng(n_rows).random((n_rows, 2))
-    weights = np.full(2, 0.5 if name == "grey" else 1.0)
-    rows = np.argsort(np.abs(values - 0.4).sum(axis=1))[: card.size(5, n_rows)]
+    plain, weights = np.zeros(2, bool), np.full(2, 0.5 if name == "grey" else 1.0)
+    arguments, rows = (name, values, plain, weights, 3), np.arange(n_rows)
     prune(monkeypatch)
-    arguments = name, values, np.zeros(2, bool), weights, 3
+    whole = searched(*arguments)
+    if card.simulated:  # some of the last leaves with neighbours in others
+        geometry, group = Geometry(name, plain, 0.5, cpu), np.zeros(n_rows, np.int64)
+        leaf = DonorTable(geometry, weights, values, rows, group).position // 256
+        elsewhere = (leaf[whole.rows] != leaf[:, None]).any(axis=1)
+        rows = np.flatnonzero(elsewhere & (leaf > leaf.max() - 16))[-5:]
     found, visits, did = visits_of(card, *arguments, rows=rows)
     assert len(did.pruned) == 2
     assert visits.min() >= 1
     assert visits.mean() < 0.5 * n_rows / 256
-    assert_same(found, searched(*arguments, rows=rows))
+    assert_same(found, whole[rows])
 
 
 def test_pruning_is_given_up_where_it_does_not_pay(
@@ -431,6 +436,35 @@ def test_a_card_that_fills_up_goes_on_in_smaller_pieces(
     sizes = [plan.slab or 99 for plan in seen.plans]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] < 99
+
+
+def test_a_card_that_fills_up_prunes_no_more(
+    card: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pruning wants all donors on the card."""
+    prune(monkeypatch)
+    arguments, rows = small_case("grey", 600), np.arange(card.size(6, 100))
+    launch = candidates.Candidates._filter
+
+    def failing_launch(self: Any, *given: Any) -> None:
+        if len(seen.plans) == 2:  # the first is the sample's
+            raise full_card()
+        launch(self, *given)
+
+    monkeypatch.setattr(candidates.Candidates, "_filter", failing_launch)
+    with cards.watched() as seen:
+        compare(card, *arguments, rows=rows)
+    assert len(seen.pruned) == 2
+    assert [plan.slab for plan in seen.plans] == [None, None, 1]
+
+
+def test_plans_become_smaller() -> None:
+    """Until there is no less than one block and one query."""
+    plans = [search.Plan(None, 20)]
+    while (smaller := plans[-1].smaller(9)) is not None:
+        plans.append(smaller)
+    steps = [(plan.slab, plan.queries) for plan in plans]
+    assert steps == [(None, 20), (4, 20), (2, 10), (1, 5), (1, 2), (1, 1)]
 
 
 def full_card() -> Exception:
@@ -794,7 +828,7 @@ def test_knn_imputer(card: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_launches_have_the_types_of_the_catalogue(card: Subject) -> None:
     """Other types would compile a kernel anew."""
     with cards.typed_launches() if card.simulated else nullcontext() as launched:
-        for name in "lists", "thorough", "pruned", "slabs", "fill", "extremes", "information":
+        for name in "blocks", "near", "pruned", "slabs", "fill", "extremes", "information":
             playing(card, name)()
     if card.simulated:
         assert launched == set(cards.SIGNATURES)
@@ -1048,7 +1082,7 @@ def check_thorough(card: Subject, patch: pytest.MonkeyPatch, name: str, k: int, 
     patch.setattr(shapes, "MOST_SLOTS", 0)
     patch.setattr(greyknn.donors, "FEWEST_LEAVES", 1)
     name, values, *rest, _ = small_case(name, 400, gap=gap, codes=2)
-    kin, rows = np.arange(400) // 4, np.array([0, 399])
+    kin, rows = np.arange(400) // 4, np.array([13, 399])
     groups = np.where(np.arange(400) % 4 == 3, 1, 0)
     if name == "euclidean":
         values[5::9], values[rows] = np.nan, 0.5
