@@ -825,6 +825,30 @@ def test_knn_imputer(card: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
 # --- launches
 
 
+def test_warnings_are_off_while_any_thread_launches() -> None:
+    """And the user's setting is back once the last one has."""
+    from greyknn_kernels.cuda.card import _quiet as quiet
+    from greyknn_kernels.cuda.card import config
+
+    setting = "CUDA_LOW_OCCUPANCY_WARNINGS"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, setting, 7, raising=False)
+        quiet.__enter__()
+        quiet.__enter__()
+        quiet.__exit__()
+        assert getattr(config, setting) == 0
+        quiet.__exit__()
+        assert getattr(config, setting) == 7
+
+
+def test_no_points(card: Subject) -> None:
+    """Nothing to launch a kernel for, nothing to complain of."""
+    none = np.empty(0)
+    card.card.class_entropies(none, np.zeros(2, np.int64), 1.0, none)
+    card.card.joint_information(none, none, 1.0, 1.0, none)
+    assert len(none) == 0
+
+
 def test_launches_have_the_types_of_the_catalogue(card: Subject) -> None:
     """Other types would compile a kernel anew."""
     with cards.typed_launches() if card.simulated else nullcontext() as launched:

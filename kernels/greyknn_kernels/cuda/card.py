@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,15 +17,29 @@ from greyknn_kernels.cuda.memory import Residents, is_out_of_memory, parts_of
 from greyknn_kernels.layout import Donors, Found, Measure, Queries
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """A small table cannot keep a whole card busy, which is no reason to warn."""
-    before = getattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", 0)
-    config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
-    try:
-        yield
-    finally:
-        config.CUDA_LOW_OCCUPANCY_WARNINGS = before
+class _Quiet:
+    """No warning that a small table cannot keep a whole card busy; for any number of threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before = getattr(config, "CUDA_LOW_OCCUPANCY_WARNINGS", 0)
+                config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                config.CUDA_LOW_OCCUPANCY_WARNINGS = self._before
+
+
+_quiet = _Quiet()
 
 
 class Card:
@@ -41,7 +56,7 @@ class Card:
 
     @contextmanager
     def _current(self) -> Iterator[None]:
-        with cuda.gpus[self.index], _quiet():
+        with cuda.gpus[self.index], _quiet:
             try:
                 yield
             except Exception as failure:
@@ -120,6 +135,8 @@ class Card:
     def class_entropies(self, points: Any, starts: Any, scale: float, entropies: Any) -> None:
         """See ``cpu.information.class_entropies``."""
         n_points = len(points)
+        if n_points == 0:
+            return
         with self._current():
             out = cuda.device_array(n_points, np.float64)
             sums = cuda.device_array((len(starts) - 1, n_points), np.float64)
@@ -130,6 +147,8 @@ class Card:
 
     def joint_information(self, x: Any, z: Any, x_scale: float, z_scale: float, bits: Any) -> None:
         """See ``cpu.information.joint_information``."""
+        if len(x) == 0:
+            return
         with self._current():
             out = cuda.device_array(len(x), np.float64)
             information.joint_information[-(-len(x) // information.THREADS), information.THREADS](
