@@ -83,7 +83,7 @@ def _seeded() -> None:
         simulator.seed(0)
 
 
-def compare(
+def check_search(
     card: Subject, name: str, values: Any, categorical: Any, weights: Any, k: int, **options: Any
 ) -> Any:
     """Search on the card and in loops over pairs; large tables also on the processor."""
@@ -148,7 +148,7 @@ def case(card: Subject, name: str, kind: str) -> tuple[tuple[Any, ...], dict[str
 @pytest.mark.parametrize("name", NAMES)
 def test_search_equals_brute_force(card: Subject, name: str, kind: str) -> None:
     arguments, options = case(card, name, kind)
-    compare(card, *arguments, 4, **options)
+    check_search(card, *arguments, 4, **options)
 
 
 @pytest.mark.parametrize("k", [1, 10, 30, 64, 88, 89])
@@ -164,7 +164,7 @@ def test_any_number_of_neighbours(
     rows = rng.permutation(n_rows)[: card.size(2 if k < 50 else 1, 300)]
     weights = np.ones(4) / (4 if name == "grey" else 1)
     with cards.watched() as seen:
-        compare(card, name, values, categorical, weights, k, rows=rows)
+        check_search(card, name, values, categorical, weights, k, rows=rows)
     assert bool(seen.parts) == (k <= 88)
     assert k > 88 or sum(seen.thorough) <= len(rows) // 20
 
@@ -195,11 +195,11 @@ def test_search_of_anything(
     kin = rng.integers(0, n_folds, len(values)) if n_folds else None
     options = {"donors": donors, "groups": groups, "kin": kin}
     rows = donors[:4]
-    compare(
+    check_search(
         card, name, values, categorical, weights, k, **options, rows=rows,
         query_kin=kin[rows] if n_folds else None,
     )  # fmt: skip
-    compare(
+    check_search(
         card, name, values, categorical, weights, k, **options, queries=values[-4:],
         query_groups=rng.integers(-1, n_groups + 1, 4),
         query_kin=rng.integers(-1, n_folds, 4) if n_folds else None,
@@ -229,7 +229,7 @@ def test_the_tiles_of_real_cards(
     monkeypatch.setattr(shapes, "shape_for", shape_for)
     for k in (4, 30, 60):  # lists of 32, 64 and 96
         arguments = *small_case(name, card.size(70, 3000))[:4], k
-        compare(card, *arguments, rows=np.arange(card.size(2 if k < 9 else 1, 300)))
+        check_search(card, *arguments, rows=np.arange(card.size(2 if k < 9 else 1, 300)))
         if card.simulated and capability != (9, 0):
             break
     assert {shape.asynchronous for shape in used} == {capability >= (8, 0)}
@@ -247,7 +247,7 @@ def test_several_blocks_of_threads_share_the_donors(
     groups = np.arange(n_rows) * 3 // n_rows if kind == "groups" else None
     rows = np.linspace(0, n_rows - 1, card.size(3, 100)).astype(int)
     with cards.watched() as seen:
-        compare(card, name, values, *rest, rows=rows, groups=groups)
+        check_search(card, name, values, *rest, rows=rows, groups=groups)
     assert seen.parts == [card.size(3, 12)]
 
 
@@ -406,7 +406,7 @@ def test_donors_that_do_not_fit_pass_through(card: Subject, name: str, kind: str
     k = 90 if kind == "all" else k  # more than a list holds
     rows = np.linspace(0, n_rows - 1, card.size(1 if kind == "all" else 3, 200)).astype(int)
     with limited(card, n_rows * 4 * (8 + 4) * 3 // 2) as full, cards.watched() as seen:
-        compare(full, *arguments, k, rows=rows, groups=groups)
+        check_search(full, *arguments, k, rows=rows, groups=groups)
     assert {plan.slab is None for plan in seen.plans} == {False}
     assert max(plan.slab or 0 for plan in seen.plans) < n_rows // 256
     assert len(seen.parts) > 1 or kind == "all"
@@ -431,7 +431,7 @@ def test_a_card_that_fills_up_goes_on_in_smaller_pieces(
     monkeypatch.setattr(search, "MOST_QUERIES", 4)
     monkeypatch.setattr(candidates.Candidates, "_filter", failing_launch)
     with cards.watched() as seen:
-        compare(card, *arguments, rows=rows)
+        check_search(card, *arguments, rows=rows)
     assert len(calls) > max(failing)
     sizes = [plan.slab or 99 for plan in seen.plans]
     assert sizes == sorted(sizes, reverse=True)
@@ -453,7 +453,7 @@ def test_a_card_that_fills_up_prunes_no_more(
 
     monkeypatch.setattr(candidates.Candidates, "_filter", failing_launch)
     with cards.watched() as seen:
-        compare(card, *arguments, rows=rows)
+        check_search(card, *arguments, rows=rows)
     assert len(seen.pruned) == 2
     assert [plan.slab for plan in seen.plans] == [None, None, 1]
 
@@ -717,11 +717,12 @@ def test_fills(card: Subject, k: int, used: int) -> None:
 
 
 def test_nothing_to_fill(card: Subject) -> None:
-    none = np.zeros(0, np.int64)
+    none, filled = np.zeros(0, np.int64), np.zeros(0)
     card.kernels.fill(
         0, 1, none, none, np.zeros(1, bool), np.ones((1, 1)), np.zeros((0, 1), np.int32),
-        np.zeros((0, 1)), none, np.zeros(0),
+        np.zeros((0, 1)), none, filled,
     )  # fmt: skip
+    assert len(filled) == 0
 
 
 def check_information(card: Subject, n: int) -> None:
@@ -987,7 +988,7 @@ def test_copies_may_arrive_late(
 ) -> None:
     copies = Copies(monkeypatch, late)
     arguments, options = case(simulated, name, "wide")
-    compare(simulated, *arguments, 4, **options)
+    check_search(simulated, *arguments, 4, **options)
     assert copies.sent > 100
     assert not any(copies.under_way.values()), "nobody waited"
 
@@ -1007,7 +1008,7 @@ def test_reciprocals_may_be_off_by_one_unit(
         monkeypatch.setattr(module, "reciprocal", reciprocal)
     prune(monkeypatch)
     arguments = small_case(name, 300, ties=kind == "ties", gap=0.3)
-    compare(simulated, *arguments, rows=np.arange(5) * 50)
+    check_search(simulated, *arguments, rows=np.arange(5) * 50)
 
 
 # --- races and mistakes
@@ -1016,7 +1017,7 @@ def test_reciprocals_may_be_off_by_one_unit(
 def sure(card: Subject, *arguments: Any, **options: Any) -> None:
     """Search and compare; the lists of candidates prove themselves complete."""
     with cards.watched() as seen:
-        compare(card, *arguments, **options)
+        check_search(card, *arguments, **options)
     assert not seen.thorough
 
 
@@ -1076,7 +1077,7 @@ def scenario_near(card: Subject, patch: pytest.MonkeyPatch) -> None:
     for first, last in (n_listed - 1, 1), (20, 0):
         values = near_ties(first, last, 135)
         with cards.watched() as seen:
-            compare(card, "grey", values, np.zeros(1, bool), np.ones(1), 4, queries=queries)
+            check_search(card, "grey", values, np.zeros(1, bool), np.ones(1), 4, queries=queries)
         assert seen.thorough == [1]
 
 
@@ -1098,7 +1099,7 @@ def scenario_near_parts(card: Subject, patch: pytest.MonkeyPatch) -> None:
     """Only one part's list proves nothing."""
     share(patch)
     values = near_ties(30, 0, 530)
-    compare(card, "grey", values, np.zeros(1, bool), np.ones(1), 4, queries=np.array([[0.5]]))
+    check_search(card, "grey", values, np.zeros(1, bool), np.ones(1), 4, queries=np.array([[0.5]]))
 
 
 def check_thorough(card: Subject, patch: pytest.MonkeyPatch, name: str, k: int, gap: float) -> None:
@@ -1112,7 +1113,9 @@ def check_thorough(card: Subject, patch: pytest.MonkeyPatch, name: str, k: int, 
         values[5::9], values[rows] = np.nan, 0.5
     else:
         values = np.round(values)
-    compare(card, name, values, *rest, k, rows=rows, groups=groups, kin=kin, query_kin=kin[rows])
+    check_search(
+        card, name, values, *rest, k, rows=rows, groups=groups, kin=kin, query_kin=kin[rows]
+    )
 
 
 def scenario_thorough(card: Subject, patch: pytest.MonkeyPatch) -> None:
@@ -1145,7 +1148,7 @@ def scenario_near_slabs(card: Subject, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(search.Plan, "of", lambda _: search.Plan(1, 99))
     values, query = near_ties(30, 2, 300)[::-1], np.array([[0.5]])
     with cards.watched() as seen:
-        compare(card, "grey", values, np.zeros(1, bool), np.ones(1), 4, queries=query)
+        check_search(card, "grey", values, np.zeros(1, bool), np.ones(1), 4, queries=query)
     assert seen.thorough == [1]
 
 
@@ -1206,7 +1209,8 @@ def playing(card: Subject, name: str) -> Callable[[], None]:
 def test_threads_may_run_in_any_order(simulated: Subject, name: str) -> None:
     for seed in SEEDS:
         simulator.seed(seed)
-        playing(simulated, name)()
+        check_scenario = playing(simulated, name)
+        check_scenario()
 
 
 EARLIER = "What one turn writes lies behind all that the next one reads."
