@@ -252,7 +252,8 @@ def test_several_blocks_of_threads_share_the_donors(
 
 
 def prune(patch: pytest.MonkeyPatch, share: float = 9.0) -> None:
-    """Prune wherever a sample visits less than a share of the leaves."""
+    """Prune wherever a sample visits less than a share of the leaves; equal queries, too."""
+    patch.setattr(greyknn.neighbors, "DISTINCT_SHARE", 0.0)
     patch.setattr(greyknn.donors, "FEWEST_LEAVES", 1)
     patch.setattr(search, "SAMPLE", 1)
     patch.setattr(tree, "PRUNED_SHARE", share)
