@@ -8,7 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from greyknn.amputation import ampute, ampute_logistic
     from greyknn.api import impute
+    from greyknn.evaluation import compare
     from greyknn.explanation import Donor
     from greyknn.grades import grey_relational_coefficients, grey_relational_grades
     from greyknn.imputer import GreyKNNImputer
@@ -23,12 +25,18 @@ __all__ = [
     "GreyKNNImputer",
     "KNNImputer",
     "Method",
+    "ampute",
+    "ampute_logistic",
+    "compare",
     "grey_relational_coefficients",
     "grey_relational_grades",
     "impute",
 ]
 
 _HOMES = {
+    "ampute": "amputation",
+    "ampute_logistic": "amputation",
+    "compare": "evaluation",
     "impute": "api",
     "grey_relational_coefficients": "grades",
     "grey_relational_grades": "grades",

@@ -1,26 +1,22 @@
-"""The shell command: ``greyknn impute``, ``greyknn demo`` and ``greyknn doctor``."""
+"""The shell command: ``greyknn impute``, ``compare``, ``demo`` and ``doctor``."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from greyknn import METHODS, __version__, files, shell
-from greyknn.files import InputError, Table
-from greyknn.messages import MANY
+from greyknn.comparing import compare
 from greyknn.progress import reporting
+from greyknn.reading import SHOWN, Source, source_options
 from greyknn.shell import complaining
 
 if TYPE_CHECKING:
     from greyknn.imputer import GreyKNNImputer
-
-SHOWN = 8
-"""Columns that a message or the summary names; of the rest it tells the number."""
 
 
 @click.group(
@@ -45,17 +41,8 @@ Examples:
   greyknn impute data.csv --missing "?" --categorical zip,floor --ignore id --output filled.parquet
   zcat data.csv.gz | greyknn impute - --output - --k 5 > filled.csv"""
 )
-@click.argument("data", metavar="DATA")
+@source_options
 @click.option("-o", "--output", required=True, metavar="FILE", help="Filled table; - is stdout.")
-@click.option("-t", "--target", metavar="COLUMN", help="Class labels; used, never filled.")
-@click.option(
-    "--ignore", "--id", multiple=True, metavar="COLUMNS",
-    help="Left as they are and out of everything: identifiers, dates, free text.",
-)  # fmt: skip
-@click.option("--categorical", multiple=True, metavar="COLUMNS", help="Categories, though numbers.")
-@click.option("--numeric", multiple=True, metavar="COLUMNS", help="Numbers; anything else fails.")
-@click.option("--missing", multiple=True, metavar="TEXT", help='Another missing cell, as "?".')
-@click.option("--keep-na", is_flag=True, help="NA, null and the like are values, not missing.")
 @click.option("--keep-empty", is_flag=True, help="Leave columns without any value empty.")
 @click.option("--method", type=click.Choice(list(METHODS)), default="cgknn", show_default=True)
 @click.option(
@@ -82,16 +69,11 @@ Examples:
     "--seed", "random_state", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
     help="Of the folds that choose k.",
 )  # fmt: skip
-@click.option("--separator", callback=shell.separator, help="Of csv, also comma, semicolon or tab.")
-@click.option("--decimal", type=click.Choice([".", ","]), default=".", show_default=True)
-@click.option("--encoding", default="utf-8", show_default=True, help="Of csv.")
 @click.option("-f", "--force", "--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("--traceback", is_flag=True, help="Show where in the program an error came from.")
 def impute(
-    data: str, output: str, target: str | None, ignore: Sequence[str], categorical: Sequence[str],
-    numeric: Sequence[str], missing: Sequence[str], keep_na: bool, keep_empty: bool,
-    separator: str | None, decimal: str, encoding: str, force: bool, quiet: bool, traceback: bool,
+    source: Source, output: str, keep_empty: bool, force: bool, quiet: bool, traceback: bool,
     **engine: Any,
 ) -> None:  # fmt: skip
     """Fill the gaps of the table in file DATA (csv, tsv, parquet, feather; - is csv from stdin).
@@ -106,32 +88,24 @@ def impute(
         files.Format.of(output)  # before any work
         with files.replacing(output, force=force) as handle:
             with reporting(verbose) as progress:
-                table = files.read(
-                    data, separator=separator, encoding=encoding, comma=decimal == ",",
-                    missing={text.strip() for text in missing}, keep_na=keep_na,
-                    progress=progress,
-                )  # fmt: skip
-            gaps = _gaps(table, target, _columns(table, "--ignore", ignore), keep_empty)
-            y = None if target is None else _labels(table, target)
-            as_categories = _columns(table, "--categorical", categorical)
-            as_numbers = _columns(table, "--numeric", numeric)
-            if both := sorted(set(as_categories).intersection(as_numbers)):
-                raise InputError(f"--categorical and --numeric both name {_listed(both)}.")
-            X, categories = table.coded(list(gaps), as_categories, as_numbers)
+                asked = source.read(keep_empty=keep_empty, progress=progress)
+            table, gaps, X = asked.table, asked.gaps, asked.X
             from greyknn.imputer import GreyKNNImputer  # --help must not wait for scikit-learn
 
-            imputer = GreyKNNImputer(categorical_features=categories, verbose=verbose, **engine)
+            imputer = GreyKNNImputer(
+                categorical_features=asked.categories, verbose=verbose, **engine
+            )
             # The command has said these by its own names for columns and options.
             warnings.filterwarnings(
                 "ignore", "y has .* different labels|Column .* (has another|is taken|counts)"
             )
             if any(gaps.values()):
-                table.fill(list(gaps), imputer.fit_transform(X, y))
+                table.fill(list(gaps), imputer.fit_transform(X, asked.y))
             with reporting(verbose) as progress:
-                files.write(table, handle, output, data, progress)
+                files.write(table, handle, output, source.data, progress)
         if not quiet:
             click.echo(f"{output}: {len(X):,} rows in {time.monotonic() - begun:.1f} s", err=True)
-            _summarize(imputer, gaps, target)
+            _summarize(imputer, gaps, source.target)
 
 
 @main.command()
@@ -163,70 +137,7 @@ def doctor(ctx: click.Context, traceback: bool) -> None:
     ctx.exit(0 if well else 1)
 
 
-def _columns(table: Table, option: str, given: Sequence[str]) -> list[str]:
-    """Names of columns, of which one option may give several."""
-    names: list[str] = []
-    for text in given:
-        names += [text] if text in table.names else map(str.strip, text.split(","))
-    for name in names:
-        if name not in table.names:
-            raise InputError(
-                f"{option} {name!r}: there is no such column, but {_listed(table.names)}."
-            )
-    return names
-
-
-def _listed(names: Collection[str]) -> str:
-    more = [f"{len(names) - SHOWN} more"] * (len(names) > SHOWN)
-    return ", ".join([repr(name) for name in list(names)[:SHOWN]] + more)
-
-
-def _gaps(
-    table: Table, target: str | None, ignored: Collection[str], keep_empty: bool
-) -> dict[str, int]:
-    """Columns that take part, with their numbers of gaps."""
-    if target is not None and target not in table.names:
-        raise InputError(
-            f"--target {target!r}: there is no such column, but {_listed(table.names)}."
-        )
-    if target in ignored:
-        raise InputError(f"--target {target!r} is among --ignore too: take it out of one.")
-    masks = {
-        name: table.missing(name)
-        for name in table.names
-        if name not in {target, *ignored, *table.index}
-    }
-    empty = [name for name, gaps in masks.items() if gaps.all()]
-    if empty and not keep_empty:
-        raise InputError(
-            f"no value was observed in column {_listed(empty)}: leave it as it is with "
-            "--keep-empty."
-        )
-    if empty:
-        warnings.warn(
-            f"Left empty, without any value to fill from: {_listed(empty)}.", stacklevel=2
-        )
-    gaps = {name: int(gaps.sum()) for name, gaps in masks.items() if name not in empty}
-    if not gaps:
-        raise InputError("no column is left to fill.")
-    return gaps
-
-
-def _labels(table: Table, target: str) -> list[Any]:
-    labels = table.values(target)
-    seen = [label for label in labels if label is not None and label == label]
-    if not seen:
-        raise InputError(f"--target {target!r} has no label in any row: leave --target out.")
-    classes = set(seen)
-    if len(classes) > MANY and (
-        2 * len(classes) > len(seen) or any(isinstance(label, float) for label in seen)
-    ):
-        warnings.warn(
-            f"--target {target!r} has {len(classes)} different values in {len(seen)} rows, and "
-            "each is taken for a class of its own. If it is none, leave --target out.",
-            stacklevel=2,
-        )
-    return labels
+main.add_command(compare)
 
 
 def _summarize(imputer: GreyKNNImputer, gaps: dict[str, int], target: str | None) -> None:
