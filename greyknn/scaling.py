@@ -55,3 +55,46 @@ class Scale:
 
         share(scale, len(values), 4.0 * values.shape[1])
         return scaled
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Scaled = share of the observed training numbers that are smaller, of equal ones half.
+
+    What is near does not change when a column is measured on another monotone scale.
+
+    Parameters
+    ----------
+    numbers : tuple of arrays
+        Each column's observed training numbers, ascending; none for categories, whose codes stay
+        what they are.
+    """
+
+    numbers: tuple[Floats, ...]
+
+    @classmethod
+    def fit(cls, values: Floats, categorical: Bools) -> Ranks:
+        """The ranks of observed numbers; arguments as in ``Scale.fit``."""
+        cells = (values[:, column] for column in range(values.shape[1]))
+        return cls(
+            tuple(
+                np.empty(0) if codes else np.sort(column[~np.isnan(column)])
+                for column, codes in zip(cells, categorical, strict=True)
+            )
+        )
+
+    def scaled(self, values: Floats) -> Floats:
+        """Values on the scale; 0 below all training numbers and 1 above them."""
+        scaled = values.copy()
+
+        def rank(begin: int, end: int) -> None:
+            for column in range(begin, end):
+                numbers, cells = self.numbers[column], values[:, column]
+                if len(numbers):
+                    below = np.searchsorted(numbers, cells, "left")
+                    upto = np.searchsorted(numbers, cells, "right")
+                    shares = (below + upto) / (2.0 * len(numbers))
+                    scaled[:, column] = np.where(np.isnan(cells), np.nan, shares)
+
+        share(rank, values.shape[1], 100.0 * len(values))
+        return scaled

@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from greyknn_kernels.cpu import arranging, averaging, differences, grades, information, search
+from greyknn_kernels.cpu import (
+    arranging,
+    averaging,
+    differences,
+    grades,
+    information,
+    resemblance,
+    search,
+)
 from greyknn_kernels.cpu.information import binned_class_entropy
 from greyknn_kernels.cpu.threads import share
 from greyknn_kernels.cpu.tile import TILE, new_tile
@@ -27,6 +35,8 @@ __all__ = [
     "joint_information",
     "majorities",
     "nearest",
+    "resemblances",
+    "resembling_sums",
 ]
 
 
@@ -102,6 +112,17 @@ def majorities(voted: Any, winners: Any) -> None:
 def coefficients(queries: Any, donors: Any, *arguments: Any) -> None:
     """See ``grades.coefficients``."""
     share(grades.coefficients, len(queries), 4.0 * donors.size, (queries, donors, *arguments))
+
+
+def resemblances(queries: Any, donors: Any, *arguments: Any) -> None:
+    """See ``resemblance.resemblances``."""
+    share(resemblance.resemblances, len(queries), 2.0 * donors.size, (queries, donors, *arguments))
+
+
+def resembling_sums(queries: Any, donors: Any, *arguments: Any) -> None:
+    """See ``resemblance.resembling_sums``."""
+    cost = (2.0 * donors.shape[0] + 20.0) * donors.shape[1]
+    share(resemblance.resembling_sums, len(queries), cost, (queries, donors, *arguments))
 
 
 def class_entropies(points: Any, *arguments: Any) -> None:

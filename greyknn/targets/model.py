@@ -1,0 +1,154 @@
+"""A fitted target-weighted imputer in numbers, to its users what ``greyknn.model.Model`` is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from greyknn import device as devices
+from greyknn.arrays import Bools, Floats, Ints
+from greyknn.filling import Filled, Training
+from greyknn.model import Settings
+from greyknn.progress import Progress, silent
+from greyknn.scaling import Ranks, Scale
+from greyknn.start import centers
+from greyknn.targets import near
+from greyknn.targets.learner import Learner
+from greyknn.targets.target import PROPOSALS
+
+
+class TargetReport(NamedTuple):
+    """What was learnt about a column with gaps.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        The chosen k, in the distance by the column's weights.
+    shares : dict of str -> float
+        How much each proposal counts; they sum to 1.
+    error : float
+        Of observed cells, each left out in turn: root mean square error in the column's units,
+        or share of wrong categories. A little too small, because the shares were fitted to it.
+    """
+
+    n_neighbors: int
+    shares: dict[str, float]
+    error: float
+
+
+@dataclass(frozen=True)
+class TargetModel:
+    """What a fit learnt; fields that ``Model`` has, too, are described there.
+
+    Parameters
+    ----------
+    known, blind : Learner
+        With the label as one more column, for rows that have one, and without any label, for all
+        others; the same one if there are no labels.
+    """
+
+    settings: Settings
+    categorical: Bools
+    scale: Scale
+    ranks: Ranks
+    known: Learner
+    blind: Learner
+    training: Training
+    filled: Filled
+    choice: None = field(default=None, init=False)
+
+    @classmethod
+    def fit(
+        cls, settings: Settings, values: Floats, categorical: Bools, labels: Ints,
+        random_state: np.random.RandomState, progress: Progress = silent,
+    ) -> TargetModel:  # fmt: skip
+        """Learn every column with gaps and fill it; arguments as for ``Model.fit``."""
+        if settings.metric_on != "observed":
+            raise ValueError(
+                f"metric_on={settings.metric_on!r} is for the paper's methods; the target-weighted "
+                "method compares what was observed. Leave metric_on out."
+            )
+        scale, ranks = Scale.fit(values, categorical), Ranks.fit(values, categorical)
+        scaled = scale.scaled(values), ranks.scaled(values)
+        k = settings.n_neighbors
+        sizes = near.SIZES if isinstance(k, str) else (int(k),)
+        seed = int(random_state.randint(2**31))
+        kernels = devices.kernels(settings.device, _work(values, len(values)))
+
+        def learner(label: Floats | None) -> Learner:
+            return Learner(*scaled, categorical, label, sizes, settings.rho, seed)
+
+        blind = known = learner(None)
+        if labels.max(initial=-1) > 0:
+            known = learner(np.where(labels >= 0, labels, np.nan))
+        filled = known.fill_training(kernels, progress)
+        if (labels < 0).any() and known is not blind:
+            filled[labels < 0] = blind.fill_training(kernels, progress)[labels < 0]
+        restored = np.where(np.isnan(values), _restored(scale, filled), values)
+        return cls(
+            settings, categorical, scale, ranks, known, blind,
+            Training(
+                restored, ~np.isnan(values), np.arange(len(values)), centers(values, categorical)
+            ),
+            Filled(restored, (0.0,), True, []),
+        )  # fmt: skip
+    @property
+    def weights(self) -> Floats:
+        """A row for each target column; what is missing from 1 is the label's."""
+        return self.known.weights[:, : len(self.categorical)]
+
+    @property
+    def n_neighbors(self) -> Ints:
+        """The chosen k of each column; 0 for columns that had no gaps."""
+        chosen = np.zeros(len(self.categorical), dtype=np.int64)
+        for column, target in self.known.targets.items():
+            chosen[column] = target.nears[0].size
+        return chosen
+
+    def reports(self) -> dict[int, TargetReport]:
+        """What was learnt, by column."""
+        reports = {}
+        for column, target in sorted(self.known.targets.items()):
+            counted = dict(zip(PROPOSALS, map(float, target.shares), strict=False))
+            unit = 1.0 if self.categorical[column] else float(self.scale.ranges[column])
+            reports[column] = TargetReport(target.nears[0].size, counted, unit * target.error)
+        return reports
+
+    def fill_new(
+        self, values: Floats, progress: Progress = silent
+    ) -> tuple[Floats, int, list[Any]]:
+        """Fill rows without labels, each by itself; as ``Model.fill_new``, without rankings."""
+        scaled = self.scale.scaled(values)
+        filled = self.blind.fill(self.ranks.scaled(values), scaled, self._kernels(values), progress)
+        return np.where(np.isnan(values), _restored(self.scale, filled), values), 0, []
+
+    def behind(self, row: int, column: int) -> tuple[Ints, Floats, Floats]:
+        """Donors of a filled training cell, as ``Model.behind``; those with large shares first."""
+        learner = self.known
+        if learner.labels and np.isnan(learner.labels[0][row]):
+            learner = self.blind
+        values, labels = learner.values[[row]], [label[[row]] for label in learner.labels]
+        return learner.behind(column, learner.seen[[row]], values, labels, self._kernels(values))
+
+    def behind_new(self, values: Floats, column: int) -> tuple[Ints, Floats, Floats]:
+        """The same for a new row (1, n_columns)."""
+        seen, scaled = self.ranks.scaled(values), self.scale.scaled(values)
+        return self.blind.behind(column, seen, scaled, [], self._kernels(values))
+
+    def crowded_out(self) -> None:
+        """No group of rows is on its own."""
+
+    def _kernels(self, queries: Floats) -> ModuleType:
+        return devices.kernels(self.settings.device, _work(queries, len(self.training.filled)))
+
+
+def _restored(scale: Scale, filled: Floats) -> Floats:
+    return filled * scale.ranges + scale.lows
+
+
+def _work(queries: Floats, n_rows: int) -> float:
+    """Pairs of cells that are compared for gaps, twice for each column that has any."""
+    return 2.0 * float(np.isnan(queries).sum()) * n_rows * queries.shape[1]
