@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import fill_tables, growth, paper_tables, search, whole
+from bench import cross_fit, fill_tables, growth, paper_tables, search, whole
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -17,3 +17,4 @@ if __name__ == "__main__":
     paper_tables.main()
     if folder is not None:
         fill_tables.fill_all(folder)
+        cross_fit.compare(folder)

@@ -9,16 +9,18 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from greyknn.arrays import Floats, Ints
+from greyknn.crossfit import CrossFit
 from greyknn.messages import MANY, counts_rows, hardly_repeat, strangers
-from greyknn.model import Model
+from greyknn.model import Model, Settings
 from greyknn.table import Column, Schema
 
 Advice = Iterator[tuple[str, type[Warning]]]
 
 
 def advice(
-    schema: Schema, kept: Ints, model: Model, labels: Ints, classes: tuple[Any, ...]
-) -> Advice:
+    schema: Schema, kept: Ints, model: Model, labels: Ints, classes: tuple[Any, ...],
+    crossed: CrossFit | None = None,
+) -> Advice:  # fmt: skip
     """Messages for warnings, each with its category.
 
     Parameters
@@ -29,6 +31,7 @@ def advice(
     model : Model
     labels : array of shape (n_rows,)
     classes : tuple
+    crossed : CrossFit, optional
     """
     empty = [repr(column.name) for column in schema.columns if column.empty]
     if empty:
@@ -40,6 +43,8 @@ def advice(
     yield from _on_classes(model, labels, classes)
     if not model.filled.converged:
         yield _on_convergence(model), ConvergenceWarning
+    elif crossed is not None and crossed.n_unsettled:
+        yield _on_cross_fit(crossed), ConvergenceWarning
 
 
 def _on_column(column: Column, filled: Floats, n_observed: int) -> Advice:
@@ -93,9 +98,21 @@ def _on_convergence(model: Model) -> str:
     cycle = len(deltas) < max_iter
     how = "in a cycle" if cycle else f"at max_iter={max_iter}"
     way_out = "raise tol" if cycle else "raise max_iter or tol"
-    if settings.donors == "all" and settings.metric_on == "observed":
-        way_out += ", or use donors='observed', which settles at once"
     return (
         f"Filling stopped {how} after {len(deltas)} iterations with a change of {deltas[-1]:.2g}, "
-        f"above tol={tol}; {way_out}."
+        f"above tol={tol}; {way_out}{_or_observed_donors(settings)}."
     )
+
+
+def _on_cross_fit(crossed: CrossFit) -> str:
+    settings = crossed.whole.settings
+    return (
+        f"{crossed.n_unsettled} of {len(crossed.folds)} rows were cross-fitted from folds that did "
+        f"not settle at tol={settings.stopping.tol} within max_iter={settings.stopping.max_iter}; "
+        f"raise max_iter or tol{_or_observed_donors(settings)}."
+    )
+
+
+def _or_observed_donors(settings: Settings) -> str:
+    helps = settings.donors == "all" and settings.metric_on == "observed"
+    return ", or use donors='observed', which settles at once" if helps else ""

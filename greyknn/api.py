@@ -34,8 +34,8 @@ def impute(
         the same.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
     **options
-        The other parameters of `GreyKNNImputer`: ``metric_on``, ``donors``, ``rho``, ``tol``,
-        ``max_iter``, ``keep_empty_features``, ``random_state``, ``verbose``.
+        The other parameters of `GreyKNNImputer`: ``label_use``, ``metric_on``, ``donors``,
+        ``rho``, ``tol``, ``max_iter``, ``keep_empty_features``, ``random_state``, ``verbose``.
 
     Returns
     -------

@@ -50,6 +50,10 @@ Examples:
     metavar="INT|cv|masked",
     help="Neighbours: a number, or chosen to predict the target (cv) or hidden cells (masked).",
 )  # fmt: skip
+@click.option(
+    "--label-use", type=click.Choice(["fit", "cross-fit", "never"]), default="fit",
+    show_default=True, help="Whose labels help to fill a row: its own, other folds', or nobody's.",
+)  # fmt: skip
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N")
 @click.option(
     "--metric-on", type=click.Choice(["observed", "imputed"]), default="observed",
@@ -67,7 +71,7 @@ Examples:
 @click.option("--max-iter", type=click.IntRange(1), default=20, show_default=True)
 @click.option(
     "--seed", "random_state", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
-    help="Of the folds that choose k.",
+    help="Of the folds that choose k and cross-fit.",
 )  # fmt: skip
 @click.option("-f", "--force", "--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from greyknn.crossfit import CrossFit
 from greyknn.model import Model
+from greyknn.neighbors import Ranking
 from greyknn.table import Coded, Column, Schema
 
 
@@ -42,6 +44,7 @@ def explained(
     row: int,
     column: Any,
     new: Coded | None = None,
+    crossed: CrossFit | None = None,
 ) -> list[Donor]:
     """The donors of one filled cell, nearest first.
 
@@ -56,6 +59,8 @@ def explained(
         Name or position.
     new : Coded, optional
         The table of the row, if it is not the training table.
+    crossed : CrossFit, optional
+        How the training table was filled, if not by the model.
 
     Raises
     ------
@@ -76,14 +81,28 @@ def explained(
     if len(places) == 0 or not gaps[row, places[0]]:
         raise KeyError(f"The cell in row {row} of column {column!r} was not filled.")
     place = int(places[0])
-    if new is None:
-        rows, distances, shares = model.donors(model.filled.rankings, int(row), place)
-    else:
+    about = schema.columns[int(kept[place])]
+    if new is not None:
         rankings = model.fill_new(new.values[[row]][:, kept])[2]
-        rows, distances, shares = model.donors(rankings, 0, place)
+        return _donors(model, rankings, 0, place, about)
+    if crossed is None:
+        return _donors(model, model.filled.rankings, int(row), place, about)
+    part = crossed.part(int(crossed.folds[row]))
+    if part.model is None or place not in part.columns:
+        return []
+    rankings = part.model.fill_new(crossed.values()[[row]][:, part.columns])[2]
+    within = int(np.flatnonzero(part.columns == place)[0])
+    donors = _donors(part.model, rankings, 0, within, about)
+    return [donor._replace(row=int(part.rows[donor.row])) for donor in donors]
+
+
+def _donors(
+    model: Model, rankings: list[Ranking], row: int, place: int, about: Column
+) -> list[Donor]:
+    """The donors of one cell of the rankings' queries, in the model's own columns."""
+    rows, distances, shares = model.donors(rankings, row, place)
     given = model.training.filled[rows, place]
     seen = model.training.observed[rows, place]
-    about = schema.columns[int(kept[place])]
     return [
         Donor(int(donor), float(distance), float(share), _told(about, value, known), known)
         for donor, distance, share, value, known in zip(

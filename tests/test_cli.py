@@ -123,12 +123,14 @@ def test_options_reach_the_engine(home: Path, monkeypatch: pytest.MonkeyPatch) -
         "-o", "o.csv", "-t", "species", "--method", "iknn", "-k", "7", "--device", "cpu",
         "--metric-on", "imputed", "--donors", "observed", "--rho", "0.3", "--tol", "0.01",
         "--max-iter", "5", "--seed", "9", "--categorical", "mass", "--numeric", "zip,bill",
+        "--label-use", "cross-fit",
     )  # fmt: skip
     told = seen[0]
     y, X = told.pop("y"), told.pop("X")
     assert told == {
         "method": "iknn", "n_neighbors": 7, "device": "cpu", "metric_on": "imputed",
         "donors": "observed", "rho": 0.3, "tol": 0.01, "max_iter": 5, "random_state": 9,
+        "label_use": "cross-fit",
         "categorical_features": [0, 2], "keep_empty_features": False, "verbose": 1,
     }  # fmt: skip
     assert y == ["Adelie", "Adelie", "Adelie", "Gentoo", "Gentoo", None]

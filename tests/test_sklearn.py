@@ -16,6 +16,7 @@ VARIANTS = [
     GreyKNNImputer(),
     GreyKNNImputer("fwgknn", n_neighbors="masked"),
     GreyKNNImputer("iknn", n_neighbors=5, metric_on="imputed"),
+    GreyKNNImputer("miknn", label_use="cross-fit"),
 ]
 
 MORE_CHECKS = [
