@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from greyknn.imputer import GreyKNNImputer
     from greyknn.knn_imputer import KNNImputer
     from greyknn.methods import METHODS, Method
+    from greyknn.targets import TargetReport
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,7 @@ __all__ = [
     "GreyKNNImputer",
     "KNNImputer",
     "Method",
+    "TargetReport",
     "ampute",
     "ampute_logistic",
     "compare",
@@ -45,6 +47,7 @@ _HOMES = {
     "KNNImputer": "knn_imputer",
     "METHODS": "methods",
     "Method": "methods",
+    "TargetReport": "targets",
 }
 
 

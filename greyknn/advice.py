@@ -10,15 +10,16 @@ from sklearn.exceptions import ConvergenceWarning
 
 from greyknn.arrays import Floats, Ints
 from greyknn.crossfit import CrossFit
+from greyknn.fitting import AnyModel
 from greyknn.messages import MANY, counts_rows, hardly_repeat, strangers
-from greyknn.model import Model, Settings
+from greyknn.model import Settings
 from greyknn.table import Column, Schema
 
 Advice = Iterator[tuple[str, type[Warning]]]
 
 
 def advice(
-    schema: Schema, kept: Ints, model: Model, labels: Ints, classes: tuple[Any, ...],
+    schema: Schema, kept: Ints, model: AnyModel, labels: Ints, classes: tuple[Any, ...],
     crossed: CrossFit | None = None,
 ) -> Advice:  # fmt: skip
     """Messages for warnings, each with its category.
@@ -28,7 +29,7 @@ def advice(
     schema : Schema
     kept : array
         Positions in the table of the model's columns.
-    model : Model
+    model : Model or TargetModel
     labels : array of shape (n_rows,)
     classes : tuple
     crossed : CrossFit, optional
@@ -69,7 +70,7 @@ def _on_column(column: Column, filled: Floats, n_observed: int) -> Advice:
         )
 
 
-def _on_classes(model: Model, labels: Ints, classes: tuple[Any, ...]) -> Advice:
+def _on_classes(model: AnyModel, labels: Ints, classes: tuple[Any, ...]) -> Advice:
     method = model.settings.method
     n_labelled = int(np.count_nonzero(labels >= 0))
     uses_class = method.partition or method.weights == "class"
@@ -92,7 +93,7 @@ def _on_classes(model: Model, labels: Ints, classes: tuple[Any, ...]) -> Advice:
         )
 
 
-def _on_convergence(model: Model) -> str:
+def _on_convergence(model: AnyModel) -> str:
     settings, deltas = model.settings, model.filled.convergence
     max_iter, tol = settings.stopping.max_iter, settings.stopping.tol
     cycle = len(deltas) < max_iter

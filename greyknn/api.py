@@ -27,7 +27,7 @@ def impute(
         ``numpy.asarray`` takes. Numbers, categories, strings and booleans as they are.
     y : array-like of shape (n_rows,), optional
         Class labels; None or NaN for rows without one. Without y all rows are one class.
-    method : {"cgknn", "fwgknn", "gknn", "miknn", "iknn"} or Method, default="cgknn"
+    method : {"cgknn", "fwgknn", "gknn", "miknn", "iknn", "tgknn"} or Method, default="cgknn"
     n_neighbors : int, "cv" or "masked", default="cv"
     device : {"auto", "cpu", "cuda", "cuda:1", ...}, default="auto"
         An NVIDIA GPU, the processor, or what is likely to be faster for this table; results are

@@ -64,8 +64,8 @@ Examples:
     help="Whether filled cells give values on.",
 )  # fmt: skip
 @click.option(
-    "--rho", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True,
-    help="Distinguishing coefficient of the grey grade.",
+    "--rho", type=click.FloatRange(0, min_open=True),
+    help="Distinguishing coefficient of the grey grade.  [default: 0.5; 0.2 for tgknn]",
 )  # fmt: skip
 @click.option("--tol", type=click.FloatRange(0), default=1e-3, show_default=True)
 @click.option("--max-iter", type=click.IntRange(1), default=20, show_default=True)
@@ -153,6 +153,9 @@ def _summarize(imputer: GreyKNNImputer, gaps: dict[str, int], target: str | None
     shown = [f"{name} {gaps[name]:,}" for name in most[:SHOWN]]
     more = f", and {len(most) - SHOWN} columns more" if len(most) > SHOWN else ""
     click.echo(f"  filled   {total:,} gaps: {', '.join(shown)}{more}", err=True)
+    if imputer.targets_ is not None:
+        _tell_targets(imputer)
+        return
     how = ""
     if imputer.selection_errors_ is not None:
         error = imputer.selection_errors_[imputer.n_neighbors_ - 1]
@@ -163,3 +166,16 @@ def _summarize(imputer: GreyKNNImputer, gaps: dict[str, int], target: str | None
     click.echo(f"  method   {imputer.method}, k = {imputer.n_neighbors_}{how}", err=True)
     settled = "converged" if imputer.converged_ else "not converged"
     click.echo(f"  {settled} after {imputer.n_iter_} iteration(s)", err=True)
+
+
+def _tell_targets(imputer: GreyKNNImputer) -> None:
+    """What was chosen for each column, and the error to expect there."""
+    click.echo(f"  method   {imputer.method}, chosen for each column:", err=True)
+    targets = imputer.targets_ or {}
+    for name, report in list(targets.items())[:SHOWN]:
+        most = max(report.shares, key=lambda proposal: report.shares[proposal])
+        wrong = f"{report.error:.1%} wrong" if report.categorical else f"{report.error:.3g} off"
+        chosen = f"k = {report.n_neighbors}, most by {most}"
+        click.echo(f"    {name}: {wrong} where left out, {chosen}", err=True)
+    if len(targets) > SHOWN:
+        click.echo(f"    and {len(targets) - SHOWN} columns more", err=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from greyknn.arrays import Floats, Ints
-from greyknn.model import Model
+from greyknn.fitting import AnyModel, fitted
 from greyknn.progress import Progress, silent
 
 STEP = "cross-fitting"
@@ -25,13 +25,13 @@ class Part:
         The rows of all other folds.
     columns : array
         The columns that were observed there.
-    model : Model or None
+    model : Model, TargetModel or None
         Fitted on these rows and columns; None if there are no columns.
     """
 
     rows: Ints
     columns: Ints
-    model: Model | None
+    model: AnyModel | None
 
 
 @dataclass
@@ -44,7 +44,7 @@ class CrossFit:
 
     Parameters
     ----------
-    whole : Model
+    whole : Model or TargetModel
         Fitted on all rows.
     labels : array of shape (n_rows,)
         Class codes, -1 for rows without a label.
@@ -61,7 +61,7 @@ class CrossFit:
         Rows that did not settle, or whose donors did not.
     """
 
-    whole: Model
+    whole: AnyModel
     labels: Ints
     folds: Ints
     random_state: np.random.RandomState
@@ -71,7 +71,7 @@ class CrossFit:
 
     @classmethod
     def fit(
-        cls, whole: Model, labels: Ints, folds: Ints, random_state: np.random.RandomState,
+        cls, whole: AnyModel, labels: Ints, folds: Ints, random_state: np.random.RandomState,
         progress: Progress = silent,
     ) -> CrossFit:  # fmt: skip
         """Fill each fold that has gaps."""
@@ -111,7 +111,7 @@ class CrossFit:
         columns = np.flatnonzero(self.whole.training.observed[rows].any(axis=0))
         if len(columns) == 0:
             return Part(rows, columns, None)
-        model = Model.fit(
+        model = fitted(
             self.whole.settings, self.values()[np.ix_(rows, columns)],
             self.whole.categorical[columns], _dense(self.labels[rows]),
             deepcopy(self.random_state),

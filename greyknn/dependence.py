@@ -83,4 +83,4 @@ def _information(joint: Floats) -> float:
     information = float(bits.sum() / total)
     if 2.0 * total * information <= chi2.isf(SIGNIFICANCE, freedom):
         return 0.0
-    return max(information - freedom / (2.0 * total), 0.0)
+    return max(information - float(freedom / (2.0 * total)), 0.0)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greyknn.crossfit import CrossFit
-from greyknn.model import Model
-from greyknn.neighbors import Ranking
+from greyknn.fitting import AnyModel
+from greyknn.model import Behind
 from greyknn.table import Coded, Column, Schema
 
 
@@ -23,7 +23,8 @@ class Donor(NamedTuple):
     distance : float
         1 - grey relational grade, or the HEOM distance.
     weight : float
-        Share of the mean or of the votes; the donors of a cell sum to 1.
+        Share of the mean or of the votes; the donors of a cell sum to 1. A stacked fill is a
+        weighted sum of all donors, some of which may count below 0.
     value : object
         What the donor gave.
     observed : bool
@@ -38,7 +39,7 @@ class Donor(NamedTuple):
 
 
 def explained(
-    model: Model,
+    model: AnyModel,
     schema: Schema,
     kept: NDArray[np.int64],
     row: int,
@@ -46,11 +47,11 @@ def explained(
     new: Coded | None = None,
     crossed: CrossFit | None = None,
 ) -> list[Donor]:
-    """The donors of one filled cell, nearest first.
+    """The donors of one filled cell, nearest first, or with a stack those that count most.
 
     Parameters
     ----------
-    model : Model
+    model : Model or TargetModel
     schema : Schema
     kept : array
         Positions in the table of the model's columns.
@@ -83,24 +84,22 @@ def explained(
     place = int(places[0])
     about = schema.columns[int(kept[place])]
     if new is not None:
-        rankings = model.fill_new(new.values[[row]][:, kept])[2]
-        return _donors(model, rankings, 0, place, about)
+        behind = model.behind_new(new.values[[row]][:, kept], place)
+        return _donors(model, behind, place, about)
     if crossed is None:
-        return _donors(model, model.filled.rankings, int(row), place, about)
+        return _donors(model, model.behind(int(row), place), place, about)
     part = crossed.part(int(crossed.folds[row]))
     if part.model is None or place not in part.columns:
         return []
-    rankings = part.model.fill_new(crossed.values()[[row]][:, part.columns])[2]
     within = int(np.flatnonzero(part.columns == place)[0])
-    donors = _donors(part.model, rankings, 0, within, about)
+    behind = part.model.behind_new(crossed.values()[[row]][:, part.columns], within)
+    donors = _donors(part.model, behind, within, about)
     return [donor._replace(row=int(part.rows[donor.row])) for donor in donors]
 
 
-def _donors(
-    model: Model, rankings: list[Ranking], row: int, place: int, about: Column
-) -> list[Donor]:
-    """The donors of one cell of the rankings' queries, in the model's own columns."""
-    rows, distances, shares = model.donors(rankings, row, place)
+def _donors(model: AnyModel, behind: Behind, place: int, about: Column) -> list[Donor]:
+    """The donors of one cell, in the model's own columns."""
+    rows, distances, shares = behind
     given = model.training.filled[rows, place]
     seen = model.training.observed[rows, place]
     return [

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
-from greyknn.model import Model
+from greyknn.model import Model, Settings
 from greyknn.targets import TargetModel
 
+AnyModel: TypeAlias = Model | TargetModel
 
-def fitted(settings: Any, *arguments: Any) -> Model | TargetModel:
+
+def fitted(settings: Settings, *arguments: Any) -> AnyModel:
     """A model of a training table; arguments as for ``Model.fit``."""
-    kind = TargetModel if settings.method.average == "stacked" else Model
-    return kind.fit(settings, *arguments)
+    if settings.method.average == "stacked":
+        return TargetModel.fit(settings, *arguments)
+    return Model.fit(settings, *arguments)

@@ -60,6 +60,10 @@ METHODS = {
     "miknn": Method("heom", weights="class", partition=False, average="weighted"),
     "iknn": Method("heom", weights="none", partition=False, average="weighted"),
     "tgknn": Method(
-        "grey", weights="target", partition=False, average="stacked", rho=0.2  # of ranks
+        "grey",
+        weights="target",
+        partition=False,
+        average="stacked",
+        rho=0.2,  # of ranks
     ),
 }

@@ -31,6 +31,9 @@ from greyknn.selection import Choice, choose_by_label, choose_by_masking
 from greyknn.start import centers, starting_fill
 from greyknn_kernels import formula
 
+Behind = tuple[NDArray[np.integer], Floats, Floats]
+"""Rows, distances and shares of the donors of a cell."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -135,22 +138,26 @@ class Model:
         enough = min(self.n_neighbors, len(self.groups))
         return fill_new(comparison, enough, values, self.training, self.settings.stopping)
 
-    def donors(
-        self, rankings: list[Ranking], row: int, column: int
-    ) -> tuple[NDArray[np.integer], Floats, Floats]:
-        """Rows, distances and shares of the neighbours that filled a cell.
+    def behind(self, row: int, column: int) -> Behind:
+        """The donors of a filled training cell.
 
         Parameters
         ----------
-        rankings : list of Ranking
         row, column : int
-            A cell that was missing, its row being one of the rankings' queries.
+            A cell that was missing.
 
         Returns
         -------
         rows, distances, shares : array of shape (n_neighbors,)
             Nearest first, shares adding up to 1; empty if the cell kept its starting fill.
         """
+        return self._behind(self.filled.rankings, row, column)
+
+    def behind_new(self, values: Floats, column: int) -> Behind:
+        """The same for a cell of a new row (1, n_columns)."""
+        return self._behind(self.fill_new(values)[2], 0, column)
+
+    def _behind(self, rankings: list[Ranking], row: int, column: int) -> Behind:
         for ranking in rankings:
             place = np.flatnonzero(ranking.queries == row)
             if len(place) == 0 or column not in ranking.columns:

@@ -56,7 +56,7 @@ def overview(imputer: GreyKNNImputer) -> Figure:
     with matplotlib.rc_context(STYLE):
         figure = matplotlib.figure.Figure(figsize=(10, 7.5), layout="constrained")
         title = f"{gaps.sum():,} gaps in {len(gaps):,} rows and {len(names)} columns, filled by "
-        title += f"greyknn ({method}, k = {imputer.n_neighbors_})"
+        title += f"greyknn ({method}{_chosen(imputer)})"
         figure.suptitle(title, fontsize=13, weight="bold")
         parts: Any = figure.subfigures(2, 1, height_ratios=(1, 1.15))
         left, right = parts[1].subplots(1, 2)
@@ -64,6 +64,10 @@ def overview(imputer: GreyKNNImputer) -> Figure:
         (_draw_bars if weights.ndim == 1 else _draw_heat_map)(left, weights, names)
         _draw_convergence(right, imputer)
     return figure
+
+
+def _chosen(imputer: GreyKNNImputer) -> str:
+    return "" if imputer.targets_ is not None else f", k = {imputer.n_neighbors_}"
 
 
 def _label(name: Any) -> str:

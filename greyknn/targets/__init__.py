@@ -6,6 +6,6 @@ kernel is the grey relational grade, and a line through all. How much each count
 have restored the observed cells best, each left out in turn.
 """
 
-from greyknn.targets.model import TargetModel
+from greyknn.targets.model import TargetModel, TargetReport
 
-__all__ = ["TargetModel"]
+__all__ = ["TargetModel", "TargetReport"]

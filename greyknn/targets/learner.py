@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.dependence import target_information
 from greyknn.donors import DonorTables, Geometry
+from greyknn.model import Behind
 from greyknn.neighbors import Neighbors, nearest
 from greyknn.progress import Progress, silent
 from greyknn.sharing import share
@@ -106,7 +107,7 @@ class Learner:
 
     def behind(
         self, column: int, seen: Floats, values: Floats, labels: list[Floats], kernels: ModuleType
-    ) -> tuple[Ints, Floats, Floats]:
+    ) -> Behind:
         """Rows, distances and shares of the donors of one cell, the largest share first.
 
         Parameters
@@ -127,19 +128,19 @@ class Learner:
         grades, new = self._grades(task, kernels), np.empty((1, len(self.values)))
         everyone = np.ascontiguousarray(self.seen.T)
         kernels.resemblances(seen, everyone, task.weights, self.codes, self.rho, new)
-        parts: list[tuple[Ints, Floats]] = []
+        parts: list[tuple[Any, Floats]] = []
         for one, found in zip(target.nears, self._near(task, seen, kernels), strict=True):
             counted = near.shares(found)[0, : one.size]
             lonely = found.counts[0] == 0
-            rows = found.rows[0, : one.size]
-            parts.append((pillars, every) if lonely else (rows, counted / counted.sum()))
+            near_by = found.rows[0, : one.size], counted / max(counted.sum(), 1e-300)
+            parts.append((pillars, every) if lonely else near_by)
         parts += [(pillars, one.shares(grades, new[0, pillars])) for one in target.resembling]
         if target.line is not None:
             inputs = self._inputs(self._training(kernels, silent).filled, self.labels, column)
             mine = self._inputs(begun.filled, labels, column)
             parts.append((pillars, target.line.shares(inputs[pillars], mine[0])))
         total = np.zeros(len(self.values))
-        for weight, (rows, part) in zip(target.shares, parts, strict=True):  # type: ignore[arg-type]
+        for weight, (rows, part) in zip(target.shares, parts, strict=True):
             np.add.at(total, rows, weight * part)
         rows = np.flatnonzero(total)
         rows = rows[np.argsort(-np.abs(total[rows]), kind="stable")]
@@ -203,7 +204,7 @@ class Learner:
         self.targets.update(learnt)
 
     def _add_lines(self, columns: Iterable[int], kernels: ModuleType, progress: Progress) -> None:
-        wanting = [column for column in columns if self.targets[column].shares is None]
+        wanting = [column for column in columns if len(self.targets[column].shares) == 0]
         if not wanting:
             return
         filled = self._training(kernels, progress).filled

@@ -11,7 +11,7 @@ import numpy as np
 from greyknn import device as devices
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.filling import Filled, Training
-from greyknn.model import Settings
+from greyknn.model import Behind, Settings
 from greyknn.progress import Progress, silent
 from greyknn.scaling import Ranks, Scale
 from greyknn.start import centers
@@ -29,6 +29,7 @@ class TargetReport(NamedTuple):
         The chosen k, in the distance by the column's weights.
     shares : dict of str -> float
         How much each proposal counts; they sum to 1.
+    categorical : bool
     error : float
         Of observed cells, each left out in turn: root mean square error in the column's units,
         or share of wrong categories. A little too small, because the shares were fitted to it.
@@ -36,6 +37,7 @@ class TargetReport(NamedTuple):
 
     n_neighbors: int
     shares: dict[str, float]
+    categorical: bool
     error: float
 
 
@@ -95,6 +97,7 @@ class TargetModel:
             ),
             Filled(restored, (0.0,), True, []),
         )  # fmt: skip
+
     @property
     def weights(self) -> Floats:
         """A row for each target column; what is missing from 1 is the label's."""
@@ -114,7 +117,10 @@ class TargetModel:
         for column, target in sorted(self.known.targets.items()):
             counted = dict(zip(PROPOSALS, map(float, target.shares), strict=False))
             unit = 1.0 if self.categorical[column] else float(self.scale.ranges[column])
-            reports[column] = TargetReport(target.nears[0].size, counted, unit * target.error)
+            codes = bool(self.categorical[column])
+            reports[column] = TargetReport(
+                target.nears[0].size, counted, codes, unit * target.error
+            )
         return reports
 
     def fill_new(
@@ -125,7 +131,7 @@ class TargetModel:
         filled = self.blind.fill(self.ranks.scaled(values), scaled, self._kernels(values), progress)
         return np.where(np.isnan(values), _restored(self.scale, filled), values), 0, []
 
-    def behind(self, row: int, column: int) -> tuple[Ints, Floats, Floats]:
+    def behind(self, row: int, column: int) -> Behind:
         """Donors of a filled training cell, as ``Model.behind``; those with large shares first."""
         learner = self.known
         if learner.labels and np.isnan(learner.labels[0][row]):
@@ -133,7 +139,7 @@ class TargetModel:
         values, labels = learner.values[[row]], [label[[row]] for label in learner.labels]
         return learner.behind(column, learner.seen[[row]], values, labels, self._kernels(values))
 
-    def behind_new(self, values: Floats, column: int) -> tuple[Ints, Floats, Floats]:
+    def behind_new(self, values: Floats, column: int) -> Behind:
         """The same for a new row (1, n_columns)."""
         seen, scaled = self.ranks.scaled(values), self.scale.scaled(values)
         return self.blind.behind(column, seen, scaled, [], self._kernels(values))
@@ -151,4 +157,5 @@ def _restored(scale: Scale, filled: Floats) -> Floats:
 
 def _work(queries: Floats, n_rows: int) -> float:
     """Pairs of cells that are compared for gaps, twice for each column that has any."""
-    return 2.0 * float(np.isnan(queries).sum()) * n_rows * queries.shape[1]
+    gaps = int(np.count_nonzero(np.isnan(queries)))
+    return 2.0 * gaps * n_rows * queries.shape[1]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from greyknn.arrays import Bools, Floats, Ints
+from greyknn.arrays import Floats, Ints
 from greyknn.neighbors import Neighbors
 from greyknn.targets import near, ridge
 from greyknn.targets.stack import stacked
@@ -54,11 +54,12 @@ class Task:
     sizes: tuple[int, ...]
 
     def outputs(self) -> Floats:
-        """The pillars' values: a number (n_pillars, 1), or 1 for their level (n_pillars, levels)."""
+        """The pillars' numbers (n_pillars, 1), or ones and zeros for levels (n_pillars, levels)."""
         given = self.given[self.pillars]
         if self.levels == 0:
             return given[:, None]
-        return (given[:, None] == np.arange(self.levels)).astype(np.float64)
+        levels: Floats = (given[:, None] == np.arange(self.levels)).astype(np.float64)
+        return levels
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,7 @@ class Resembling:
     def propose(self, kernels: ModuleType, rho: float, *compared: Any) -> Floats:
         """For queries, compared with the pillars as in ``resembling_sums``."""
         sums = np.empty((len(compared[0]), len(self.center)))
-        kernels.resembling_sums(
-            *compared, rho, self.sharpness, ridge.LEVEL, self.duals, sums
-        )
+        kernels.resembling_sums(*compared, rho, self.sharpness, ridge.LEVEL, self.duals, sums)
         return sums + self.center
 
     def shares(self, grades: Floats, new: Floats) -> Floats:
@@ -174,7 +173,7 @@ class Target:
         Shares of the proposals without the line, which needs a table that is already filled.
     line : Line or None
     shares : array
-        Of all proposals, the line's last.
+        Of all proposals, the line's last; empty until ``add_line``.
     error : float
         Of the pillars, each left out in turn: root mean square, or share of wrong levels.
     """
@@ -185,7 +184,7 @@ class Target:
     proposed: list[Floats]
     early: Floats
     line: ridge.Line | None = None
-    shares: Floats | None = None
+    shares: Floats = field(default_factory=lambda: np.empty(0))
     error: float = np.nan
 
     @classmethod
@@ -229,7 +228,7 @@ class Target:
         self.proposed = []  # served
 
     def decide(self, proposals: list[Floats], shares: Floats) -> Floats:
-        """The fills (n_queries,): a number among those seen, or the level with the largest share."""
+        """The fills (n_queries,): numbers within those seen, or levels with the largest share."""
         whole = np.zeros_like(proposals[0])
         for counted, proposal in zip(shares, proposals, strict=True):
             whole += counted * proposal

@@ -15,7 +15,9 @@ _dissimilarity = leaf(formula.dissimilarity)
 
 
 @inner
-def _grades(query: Any, donors: Any, weights: Any, categorical: Any, offset: float, out: Any) -> None:
+def _grades(
+    query: Any, donors: Any, weights: Any, categorical: Any, offset: float, out: Any
+) -> None:
     """Grade (equation 35) of one row with all donors, between a smallest difference of 0 and 1.
 
     With the extremes fixed the grade is symmetric, and every weighted sum of such coefficients is
@@ -26,11 +28,10 @@ def _grades(query: Any, donors: Any, weights: Any, categorical: Any, offset: flo
         weight, cell = weights[column], query[column]
         if weight == 0.0 or cell != cell:
             continue
+        others, codes = donors[column], categorical[column]
         for donor in range(len(out)):
-            out[donor] += weight * (
-                1.0
-                - _dissimilarity(GREY, cell, donors[column, donor], categorical[column], 0.0, offset)
-            )
+            apart = _dissimilarity(GREY, cell, others[donor], codes, 0.0, offset)
+            out[donor] += weight * (1.0 - apart)
 
 
 @loop
