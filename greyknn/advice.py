@@ -73,8 +73,7 @@ def _on_column(column: Column, filled: Floats, n_observed: int) -> Advice:
 def _on_classes(model: AnyModel, labels: Ints, classes: tuple[Any, ...]) -> Advice:
     method = model.settings.method
     n_labelled = int(np.count_nonzero(labels >= 0))
-    uses_class = method.partition or method.weights == "class"
-    if uses_class and hardly_repeat(len(classes), n_labelled):
+    if method.uses_class and hardly_repeat(len(classes), n_labelled):
         yield (
             f"y has {len(classes)} different labels in {n_labelled} rows, each taken for a class. "
             "If y is a number to predict, leave it out, or use method='iknn', which needs none.",

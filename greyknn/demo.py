@@ -172,7 +172,7 @@ def _fillers() -> dict[str, tuple[Callable[[Any, Any], Any], bool]]:
     fillers = {}
     for name, method in METHODS.items():
         fill = GreyKNNImputer(name, n_neighbors=N_NEIGHBORS).fit_transform
-        fillers[f"greyknn {name}"] = (fill, method.partition or method.weights == "class")
+        fillers[f"greyknn {name}"] = (fill, method.uses_class)
     return fillers | {
         "KNNImputer": (_fill_by_sklearn, True),
         "class mean/mode": (_fill_by_center, True),

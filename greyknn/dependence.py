@@ -76,7 +76,7 @@ def _information(joint: Floats) -> float:
     total = joint.sum()
     rows, columns = joint.sum(axis=1), joint.sum(axis=0)
     freedom = (np.count_nonzero(rows) - 1) * (np.count_nonzero(columns) - 1)
-    if freedom < 1:
+    if total == 0.0 or freedom < 1:
         return 0.0
     seen = joint > 0
     bits = joint[seen] * np.log(joint[seen] * total / np.outer(rows, columns)[seen])

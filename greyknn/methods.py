@@ -52,6 +52,11 @@ class Method:
         if stacked and (self.metric != "grey" or self.partition):
             raise ValueError('weights="target" needs metric="grey" and partition=False.')
 
+    @property
+    def uses_class(self) -> bool:
+        """Whether a label, where there is one, says something about the fill."""
+        return self.partition or self.weights in ("class", "target")
+
 
 METHODS = {
     "cgknn": Method("grey", weights="class", partition=True, average="weighted"),

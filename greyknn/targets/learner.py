@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -30,8 +30,9 @@ CHUNK = 8_192
 FITTING = 1e8
 """Operations it takes to learn a target, roughly."""
 
-BLAS = threading.RLock()
-"""Held while BLAS is kept to one thread: its sums depend on how many there are."""
+LEARNING = threading.RLock()
+"""Held while targets are learnt: each is learnt once, and BLAS, whose sums depend on the number of
+its threads, is kept to one for the whole process."""
 
 
 class Begun(NamedTuple):
@@ -186,8 +187,14 @@ class Learner:
             filled[rows, column] = target.decide(proposals, target.shares)
         return filled
 
-    def _learn(self, columns: Iterable[int], kernels: ModuleType, progress: Progress) -> None:
+    def _learn(self, columns: Collection[int], kernels: ModuleType, progress: Progress) -> None:
         """Targets that are not known yet, all but their lines."""
+        if all(column in self.targets for column in columns):
+            return
+        with LEARNING, threadpool_limits(1, "blas"):
+            self._learn_new(columns, kernels, progress)
+
+    def _learn_new(self, columns: Collection[int], kernels: ModuleType, progress: Progress) -> None:
         tasks = [self._task(column) for column in columns if column not in self.targets]
         founds = []
         for done, task in enumerate(tasks):
@@ -199,14 +206,20 @@ class Learner:
             for task, found in zip(tasks[begin:end], founds[begin:end], strict=True):
                 learnt[task.column] = Target.fit(task, found, self._grades(task, kernels))
 
-        with BLAS, threadpool_limits(1, "blas"):
-            share(learn, len(tasks), FITTING, lambda done, total: progress("weights", done, total))
+        share(learn, len(tasks), FITTING, lambda done, total: progress("weights", done, total))
         self.targets.update(learnt)
 
-    def _add_lines(self, columns: Iterable[int], kernels: ModuleType, progress: Progress) -> None:
-        wanting = [column for column in columns if len(self.targets[column].shares) == 0]
-        if not wanting:
+    def _add_lines(self, columns: Collection[int], kernels: ModuleType, progress: Progress) -> None:
+        """Lines and final shares of targets that have none yet."""
+        if all(len(self.targets[column].shares) for column in columns):
             return
+        with LEARNING, threadpool_limits(1, "blas"):
+            self._draw_lines(columns, kernels, progress)
+
+    def _draw_lines(
+        self, columns: Collection[int], kernels: ModuleType, progress: Progress
+    ) -> None:
+        wanting = [column for column in columns if len(self.targets[column].shares) == 0]
         filled = self._training(kernels, progress).filled
 
         def draw(begin: int, end: int) -> None:
@@ -214,8 +227,7 @@ class Learner:
                 target = self.targets[column]
                 target.add_line(self._inputs(filled, self.labels, column)[target.task.pillars])
 
-        with BLAS, threadpool_limits(1, "blas"):
-            share(draw, len(wanting), FITTING)
+        share(draw, len(wanting), FITTING)
 
     def _task(self, column: int) -> Task:
         given = self.values[:, column]
@@ -237,6 +249,10 @@ class Learner:
                 geometry, self.weights, self.seen, everyone, np.zeros_like(everyone),
                 ~np.isnan(self.values),
             )  # fmt: skip
+        seen = seen.copy()
+        seen[:, task.column] = (
+            np.nan
+        )  # a row that is left out shall know no more than one with a gap
         donors = self._donors.of(task.column)
         most = min(self.sizes[-1], len(donors.rows))
         return tuple(

@@ -47,6 +47,8 @@ class TargetModel:
 
     Parameters
     ----------
+    highs : array of shape (n_columns,)
+        Largest observed training values.
     known, blind : Learner
         With the label as one more column, for rows that have one, and without any label, for all
         others; the same one if there are no labels.
@@ -55,6 +57,7 @@ class TargetModel:
     settings: Settings
     categorical: Bools
     scale: Scale
+    highs: Floats
     ranks: Ranks
     known: Learner
     blind: Learner
@@ -89,9 +92,10 @@ class TargetModel:
         filled = known.fill_training(kernels, progress)
         if (labels < 0).any() and known is not blind:
             filled[labels < 0] = blind.fill_training(kernels, progress)[labels < 0]
-        restored = np.where(np.isnan(values), _restored(scale, filled), values)
+        highs = np.fmax.reduce(values, axis=0)
+        restored = np.where(np.isnan(values), _restored(scale, highs, filled), values)
         return cls(
-            settings, categorical, scale, ranks, known, blind,
+            settings, categorical, scale, highs, ranks, known, blind,
             Training(
                 restored, ~np.isnan(values), np.arange(len(values)), centers(values, categorical)
             ),
@@ -129,7 +133,8 @@ class TargetModel:
         """Fill rows without labels, each by itself; as ``Model.fill_new``, without rankings."""
         scaled = self.scale.scaled(values)
         filled = self.blind.fill(self.ranks.scaled(values), scaled, self._kernels(values), progress)
-        return np.where(np.isnan(values), _restored(self.scale, filled), values), 0, []
+        restored = _restored(self.scale, self.highs, filled)
+        return np.where(np.isnan(values), restored, values), 0, []
 
     def behind(self, row: int, column: int) -> Behind:
         """Donors of a filled training cell, as ``Model.behind``; those with large shares first."""
@@ -151,8 +156,9 @@ class TargetModel:
         return devices.kernels(self.settings.device, _work(queries, len(self.training.filled)))
 
 
-def _restored(scale: Scale, filled: Floats) -> Floats:
-    return filled * scale.ranges + scale.lows
+def _restored(scale: Scale, highs: Floats, filled: Floats) -> Floats:
+    """Fills in the columns' units; rounding must not lead out of what was observed."""
+    return np.clip(filled * scale.ranges + scale.lows, scale.lows, highs)
 
 
 def _work(queries: Floats, n_rows: int) -> float:

@@ -15,6 +15,9 @@ PENALTIES = np.logspace(-3, 1.5, 10)
 LINE_PENALTIES = np.logspace(-4, 1.5, 12)
 """Of a line, relative to the mean square of its columns."""
 
+FAINTEST = 1e-3
+"""Mean diagonal that a kernel counts at least for: rows that observed nothing resemble no row."""
+
 LEVEL = 10.0
 """Added to a kernel within [0, 1], so that the mean of the outputs costs next to nothing."""
 
@@ -42,7 +45,7 @@ def scout(kernel: Floats, outputs: Floats) -> Scouted:
     along = vectors.T @ (outputs - outputs.mean(axis=0))
     squares = vectors**2
     best = Scouted(np.nan, np.inf)
-    for penalty in PENALTIES * np.trace(kernel) / len(kernel):
+    for penalty in PENALTIES * max(np.trace(kernel) / len(kernel), FAINTEST):
         inverse = 1.0 / (np.maximum(spectrum, 0.0) + penalty)
         residuals = (vectors @ (inverse[:, None] * along)) / (squares @ inverse)[:, None]
         error = float((residuals**2).mean())

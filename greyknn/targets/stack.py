@@ -13,6 +13,9 @@ from greyknn.arrays import Floats
 SHRINKING = 0.15
 """Pull of the shares towards equal ones, as a standard error of the target's spread."""
 
+NO_SPREAD = 1e-20
+"""Variance that rounding makes of equal outputs."""
+
 TOGETHER = 100.0
 """How strictly shares sum to 1 before they are made to."""
 
@@ -37,7 +40,7 @@ def stacked(proposals: Sequence[Floats], outputs: Floats) -> Floats:
     scale = outputs.shape[0] * outputs.var(axis=0).sum()
     pull = SHRINKING**2
     # Shares sum to 1, so the error of their sum is the sum of errors.
-    products = errors @ errors.T / max(scale, 1e-300)
+    products = errors @ errors.T / max(scale, len(outputs) * NO_SPREAD)
     products[np.diag_indices(n_proposals)] += pull
     factor = np.linalg.cholesky(products)
     wanted = solve_triangular(factor, np.full(n_proposals, pull / n_proposals), lower=True)
