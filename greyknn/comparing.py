@@ -45,7 +45,7 @@ Examples:
 )
 @source_options
 @click.option(
-    "--methods", callback=_list_of(str), default="cgknn,knn,ridge,mean", show_default=True,
+    "--methods", callback=_list_of(str), default="tgknn,cgknn,knn,ridge,mean", show_default=True,
     metavar="NAMES", help='greyknn\'s and others\', or "all" that are installed.',
 )  # fmt: skip
 @click.option(

@@ -31,7 +31,7 @@ def compare(
     X: Any,
     y: Any = None,
     *,
-    methods: Any = ("cgknn", "knn", "ridge", "mean"),
+    methods: Any = ("tgknn", "cgknn", "knn", "ridge", "mean"),
     mechanisms: str | Sequence[str] = "mcar",
     rates: float | Sequence[float] = (0.1, 0.3),
     repeats: int = 5,

@@ -164,4 +164,4 @@ def _restored(scale: Scale, highs: Floats, filled: Floats) -> Floats:
 def _work(queries: Floats, n_rows: int) -> float:
     """Pairs of cells that are compared for gaps, twice for each column that has any."""
     gaps = int(np.count_nonzero(np.isnan(queries)))
-    return 2.0 * gaps * n_rows * queries.shape[1]
+    return float(2.0 * gaps * n_rows * queries.shape[1])

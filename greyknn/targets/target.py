@@ -83,7 +83,7 @@ class Near:
         center, best = outputs.mean(axis=0), np.inf
         for size, mean in near.means(found, task.given, task.levels, task.sizes, center):
             error = ((mean - outputs) ** 2).mean()
-            if error < best:
+            if error <= best:  # of equally good sizes the largest
                 best, chosen, proposed = error, size, mean
         return cls(chosen, center), proposed
 
