@@ -84,16 +84,17 @@ def peer_error(X: Any, y: Any, gaps: Any, labelled: bool, options: dict[str, Any
     return float(np.sqrt(((filled - scaled)[gaps] ** 2).mean()))
 
 
+def iris_gaps(rate: float, repeat: int) -> Any:
+    """The cells of iris that the reference removed."""
+    gaps = np.zeros(600, dtype=bool)
+    rng = np.random.default_rng(1000 * repeat + round(100 * rate))
+    gaps[rng.choice(600, round(rate * 600), replace=False)] = True
+    return gaps.reshape(150, 4)
+
+
 def iris() -> list[dict[str, Any]]:
     X, y = load_iris(return_X_y=True)
-    masks: dict[float, list[Any]] = {}
-    for rate in (0.05, 0.1, 0.2):
-        masks[rate] = []
-        for repeat in range(10):
-            gaps = np.zeros(600, dtype=bool)
-            rng = np.random.default_rng(1000 * repeat + round(100 * rate))
-            gaps[rng.choice(600, round(rate * 600), replace=False)] = True
-            masks[rate].append(gaps.reshape(150, 4))
+    masks = {rate: [iris_gaps(rate, i) for i in range(10)] for rate in (0.05, 0.1, 0.2)}
     rows = []
     for (name, metric_on), reference in IRIS.items():
         row: dict[str, Any] = {"method": name, "metric_on": metric_on}
@@ -122,6 +123,14 @@ def four_cubes(rng: np.random.Generator) -> tuple[Any, Any]:
     return np.column_stack([cubes, noise]), np.repeat([0, 0, 1, 1], 100)
 
 
+def cubes_gaps(rate: float, repeat: int) -> Any:
+    """The cells of the cubes' first column that the reference removed."""
+    rng = np.random.default_rng(repeat)
+    gaps = np.zeros((400, 23), dtype=bool)
+    gaps[rng.choice(400, round(rate * 400), replace=False), 0] = True
+    return gaps
+
+
 def cubes() -> list[dict[str, Any]]:
     rows = []
     for (name, metric_on), reference in CUBES.items():
@@ -130,10 +139,7 @@ def cubes() -> list[dict[str, Any]]:
             ours = []
             for repeat in range(5):
                 X, y = four_cubes(np.random.default_rng(100 + repeat))
-                rng = np.random.default_rng(repeat)
-                gaps = np.zeros(X.shape, dtype=bool)
-                gaps[rng.choice(400, round(rate * 400), replace=False), 0] = True
-                ours.append(error(X, y, gaps, VARIANTS[name], metric_on))
+                ours.append(error(X, y, cubes_gaps(rate, repeat), VARIANTS[name], metric_on))
             row[f"{rate:.0%}"] = round(float(np.mean(ours)), 4)
             row[f"({rate:.0%})"] = expected
         rows.append(row)

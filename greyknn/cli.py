@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +155,7 @@ def _summarize(imputer: GreyKNNImputer, gaps: dict[str, int], target: str | None
     more = f", and {len(most) - SHOWN} columns more" if len(most) > SHOWN else ""
     click.echo(f"  filled   {total:,} gaps: {', '.join(shown)}{more}", err=True)
     if imputer.targets_ is not None:
-        _tell_targets(imputer)
+        _tell_targets(imputer, list(gaps))
         return
     how = ""
     if imputer.selection_errors_ is not None:
@@ -168,14 +169,14 @@ def _summarize(imputer: GreyKNNImputer, gaps: dict[str, int], target: str | None
     click.echo(f"  {settled} after {imputer.n_iter_} iteration(s)", err=True)
 
 
-def _tell_targets(imputer: GreyKNNImputer) -> None:
+def _tell_targets(imputer: GreyKNNImputer, names: Sequence[str]) -> None:
     """What was chosen for each column, and the error to expect there."""
     click.echo(f"  method   {imputer.method}, chosen for each column:", err=True)
     targets = imputer.targets_ or {}
-    for name, report in list(targets.items())[:SHOWN]:
+    for place, report in list(targets.items())[:SHOWN]:
         most = max(report.shares, key=lambda proposal: report.shares[proposal])
         wrong = f"{report.error:.1%} wrong" if report.categorical else f"{report.error:.3g} off"
         chosen = f"k = {report.n_neighbors}, most by {most}"
-        click.echo(f"    {name}: {wrong} where left out, {chosen}", err=True)
+        click.echo(f"    {names[place]}: {wrong} where left out, {chosen}", err=True)
     if len(targets) > SHOWN:
         click.echo(f"    and {len(targets) - SHOWN} columns more", err=True)

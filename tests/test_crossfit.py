@@ -20,10 +20,19 @@ from sklearn.pipeline import make_pipeline
 
 import greyknn
 from asserts import assert_observed_kept
+from conftest import COMPILED
 from greyknn import METHODS, GreyKNNImputer, imputer
 from greyknn.cli import main
 from greyknn_kernels.cpu import threads
 from strategies import Case, cases
+
+ROWS = 60 if COMPILED else 30
+
+METHODS_HERE = [
+    # Interpreted it takes as long as all others; test_targets.py cross-fits it then.
+    pytest.param(method, marks=pytest.mark.jit) if method == "tgknn" else method
+    for method in METHODS
+]
 
 quietly = pytest.mark.filterwarnings(
     "ignore:n_neighbors=", "ignore:Filling stopped", "ignore:.*cross-fitted"
@@ -31,7 +40,7 @@ quietly = pytest.mark.filterwarnings(
 
 
 def mixed(
-    n_rows: int = 60, seed: int = 0, rate: float = 0.25
+    n_rows: int = ROWS, seed: int = 0, rate: float = 0.25
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Two numbers and two categories that tell of three classes, and some rows without a label."""
     rng = np.random.default_rng(seed)
@@ -61,9 +70,12 @@ def in_two_folds(labels: Any, _random_state: Any) -> NDArray[np.int64]:
     [
         {},
         {"method": "fwgknn", "n_neighbors": "masked", "random_state": 7},
-        {"method": "miknn", "n_neighbors": 4, "metric_on": "imputed"},
+        pytest.param(
+            {"method": "miknn", "n_neighbors": 4, "metric_on": "imputed"}, marks=pytest.mark.jit
+        ),
         {"method": "gknn", "donors": "observed"},
         {"method": "iknn", "rho": 0.2, "tol": 0.1, "max_iter": 3},
+        pytest.param({"method": "tgknn", "random_state": 3}, marks=pytest.mark.jit),
     ],
     ids=str,
 )
@@ -106,7 +118,7 @@ def test_folds_spread_every_class_and_the_rows_without_label() -> None:
 
 
 @quietly
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", METHODS_HERE)
 def test_labels_of_the_own_fold_have_no_influence(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +147,7 @@ def test_labels_of_the_own_fold_have_no_influence(
 
 
 @quietly
+@pytest.mark.jit  # takes too long otherwise
 def test_shuffled_labels_score_at_chance_on_a_cross_fitted_table() -> None:
     X, y = load_iris(return_X_y=True)
     rng = np.random.default_rng(0)
@@ -170,14 +183,14 @@ def test_a_cross_fitted_table_looks_like_new_rows() -> None:
 
 
 @quietly
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", METHODS_HERE)
 def test_never_is_y_none(method: str) -> None:
     X, y = mixed()
     never, without = crossed(method=method, label_use="never"), crossed(method=method)
     np.testing.assert_array_equal(never.fit_transform(X, y), without.fit_transform(X))
     new = mixed(seed=1)[0]
     np.testing.assert_array_equal(never.transform(new), without.transform(new))
-    assert never.n_neighbors_ == without.n_neighbors_
+    assert np.array_equal(never.n_neighbors_, without.n_neighbors_)
     assert never.feature_weights_.tolist() == without.feature_weights_.tolist()
     assert never.classes_.tolist() == []
     nothing = np.full(len(y), np.nan)  # labels that are all missing are missed by nobody
@@ -233,8 +246,8 @@ def test_explained_donors_are_rows_of_other_folds_and_add_up_to_the_fill() -> No
     assert n_filled_donors > 10
     with pytest.raises(KeyError, match="was not filled"):
         filling.explain(*np.argwhere(~np.isnan(X))[0])
-    with pytest.raises(KeyError, match="no row 60"):
-        filling.explain(60, 0)
+    with pytest.raises(KeyError, match=f"no row {ROWS}"):
+        filling.explain(ROWS, 0)
 
 
 # --- small and awkward
@@ -275,7 +288,10 @@ def test_the_fold_with_the_only_label_of_a_class(rest: str | None) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@given(case=cases(), method=st.sampled_from(list(METHODS)), k=st.sampled_from([1, "cv", "masked"]))
+@given(
+    case=cases(max_rows=24 if COMPILED else 12), method=st.sampled_from(list(METHODS)),
+    k=st.sampled_from([1, "cv", "masked"]),
+)  # fmt: skip
 def test_no_gap_is_left_and_nothing_lost(case: Case, method: str, k: int | str) -> None:
     categorical = np.flatnonzero(case.categorical).tolist()
     for y in (case.y, np.arange(len(case.X)), [1.0] + [None] * (len(case.X) - 1)):
@@ -319,6 +335,8 @@ def test_answers_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> No
 @quietly
 def test_in_a_pipeline_and_as_one_call() -> None:
     X, y = load_iris(return_X_y=True)
+    if not COMPILED:
+        X, y = X[::3], y[::3]
     X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
     filling = GreyKNNImputer(n_neighbors=5, label_use="cross-fit")
     scores = cross_val_score(make_pipeline(filling, KNeighborsClassifier()), X, y, cv=3)
@@ -330,8 +348,8 @@ def test_in_a_pipeline_and_as_one_call() -> None:
 @quietly
 def test_in_the_shell(tmp_path: Any) -> None:
     X, y = load_iris(return_X_y=True, as_frame=True)
-    X = X.mask(np.random.default_rng(0).random(X.shape) < 0.3)[::3]
-    y = y[::3]
+    X = X.mask(np.random.default_rng(0).random(X.shape) < 0.3)[:: 3 if COMPILED else 5]
+    y = y[:: 3 if COMPILED else 5]
     X.assign(y=y).to_csv(tmp_path / "in.csv", index=False)
     filled = {}
     for use in ("fit", "cross-fit", "never"):

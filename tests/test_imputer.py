@@ -24,6 +24,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 
 import greyknn
+import naive
 from asserts import assert_observed_kept
 from greyknn import METHODS, GreyKNNImputer, Method, gpu, selection
 from greyknn_kernels.cpu import threads
@@ -483,7 +484,7 @@ def test_very_large_and_very_small_numbers() -> None:
         greyknn.impute(X, y)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", naive.METHODS)
 def test_one_neighbour_gives_its_own_value(method: str) -> None:
     X, y = holey(n_rows=120)
     X = np.round(X, 2) + 0.01

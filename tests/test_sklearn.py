@@ -17,6 +17,7 @@ VARIANTS = [
     GreyKNNImputer("fwgknn", n_neighbors="masked"),
     GreyKNNImputer("iknn", n_neighbors=5, metric_on="imputed"),
     GreyKNNImputer("miknn", label_use="cross-fit"),
+    GreyKNNImputer("tgknn"),
 ]
 
 MORE_CHECKS = [

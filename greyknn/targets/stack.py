@@ -16,9 +16,6 @@ SHRINKING = 0.15
 NO_SPREAD = 1e-20
 """Variance that rounding makes of equal outputs."""
 
-TOGETHER = 100.0
-"""How strictly shares sum to 1 before they are made to."""
-
 
 def stacked(proposals: Sequence[Floats], outputs: Floats) -> Floats:
     """Shares of the proposals: not negative, their sum 1, of least squared leave-one-out error.
@@ -37,14 +34,11 @@ def stacked(proposals: Sequence[Floats], outputs: Floats) -> Floats:
     """
     n_proposals = len(proposals)
     errors = np.array([(proposal - outputs).ravel() for proposal in proposals])
-    scale = outputs.shape[0] * outputs.var(axis=0).sum()
-    pull = SHRINKING**2
-    # Shares sum to 1, so the error of their sum is the sum of errors.
-    products = errors @ errors.T / max(scale, len(outputs) * NO_SPREAD)
-    products[np.diag_indices(n_proposals)] += pull
-    factor = np.linalg.cholesky(products)
-    wanted = solve_triangular(factor, np.full(n_proposals, pull / n_proposals), lower=True)
-    system = np.vstack([factor.T, np.full(n_proposals, TOGETHER)])
-    shares, _ = nnls(system, np.append(wanted, TOGETHER))
+    scale = max(outputs.var(axis=0).sum(), NO_SPREAD) * len(outputs)
+    # As shares sum to 1, the error of the stack is the stack of errors. Without the sign the shares
+    # that make its square least are proportional to P^-1 1, P = R^T R the products of errors.
+    pulled = np.vstack([errors.T / np.sqrt(scale), SHRINKING * np.eye(n_proposals)])
+    factor = np.linalg.qr(pulled, mode="r")
+    shares, _ = nnls(factor, solve_triangular(factor, np.ones(n_proposals), trans="T"))
     normalized: Floats = shares / shares.sum()
     return normalized
