@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from greyknn import device as devices
 from greyknn.advice import advice
 from greyknn.arrays import Floats
+from greyknn.attributes import attributes
 from greyknn.crossfit import CrossFit
 from greyknn.explanation import Donor, explained
 from greyknn.filling import Stopping
@@ -28,7 +29,6 @@ from greyknn.model import Settings
 from greyknn.progress import reporting
 from greyknn.selection import stratified_folds
 from greyknn.table import Coded, Schema, open_table, to_library
-from greyknn.targets import TargetModel
 
 
 class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -306,7 +306,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
                 crossed = CrossFit.fit(model, labels, folds, begun, progress)
         validate_data(self, X, skip_check_array=True)
         self._schema, self._kept, self._model, self._crossed = schema, kept, model, crossed
-        self._tell(classes)
+        self.__dict__.update(attributes(schema, kept, model, classes, crossed))
         for message, category in advice(schema, kept, model, labels, classes, crossed):
             warn(message, category)
         return coded
@@ -317,28 +317,6 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         out = self._schema.restore(X, coded, filled)
         # scikit-learn would copy another library's frame cell by cell, and lose its types.
         return to_library(out, _get_output_config("transform", self)["dense"])
-
-    def _tell(self, classes: tuple[Any, ...]) -> None:
-        """Set the fitted attributes."""
-        model, columns = self._model, self._schema.columns
-        self.classes_ = np.empty(len(classes), dtype=object)
-        self.classes_[:] = classes
-        self.n_neighbors_ = model.n_neighbors
-        self.targets_ = None
-        if isinstance(model, TargetModel):
-            self.n_neighbors_ = np.zeros(len(columns), dtype=np.int64)
-            self.n_neighbors_[self._kept] = model.n_neighbors
-            reports = model.reports().items()
-            self.targets_ = {columns[self._kept[place]].name: report for place, report in reports}
-        self.selection_errors_ = None if model.choice is None else model.choice.errors
-        shape = (len(columns),) * model.weights.ndim
-        self.feature_weights_ = np.zeros(shape)
-        self.feature_weights_[np.ix_(*[self._kept] * model.weights.ndim)] = model.weights
-        self.convergence_ = np.array(model.filled.convergence)
-        self.n_iter_ = len(self.convergence_)
-        crossed = self._crossed
-        self.converged_ = model.filled.converged and (crossed is None or not crossed.n_unsettled)
-        self.folds_ = None if crossed is None else crossed.folds
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
