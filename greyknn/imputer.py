@@ -50,7 +50,8 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
           weights, and a model, of its own. The nearest donors, ridge regressions whose kernel is
           the grey relational grade of ranks, and a line each propose a fill, and count as much as
           makes the error of observed cells least, each left out in turn. Only observed values are
-          donated. Takes some seconds where the others take some hundredths.
+          donated. Takes some seconds where the others take some hundredths; with labels, the
+        first ``transform`` takes as long again, to learn without them.
     n_neighbors : int, "cv" or "masked", default="cv"
         "cv": the number from 1 to 20 that predicts the class best in stratified 10-fold
         cross-validation; without labels of at least two classes the same as "masked".
@@ -248,7 +249,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         return self._restored(X, coded, filled)
 
     def explain(self, row: int, column: Any, X: Any = None) -> list[Donor]:
-        """The donors behind one filled cell, nearest first.
+        """The donors behind one filled cell, nearest first; of "tgknn" those that count most.
 
         Parameters
         ----------
@@ -264,7 +265,8 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
         list of Donor
             Empty if no observed cell says who is near, the row's class has no other row, or no
             other fold has the column; the cell then holds its starting fill, the mean or mode of
-            the class or the table.
+            the class or the table. A "tgknn" fill is the sum of all donors' values, each times its
+            weight, some of which are negative, or the category whose weights sum to most.
 
         Raises
         ------

@@ -336,6 +336,7 @@ def test_functions_fill_test_rows_beside_training_rows_without_labels() -> None:
     assert seen[1][0].index[:105].equals(seen[0][0].index)
 
 
+@pytest.mark.jit  # takes too long otherwise
 def test_labels_leak_into_cross_validation_of_filled_tables() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(240, 6)), rng.integers(0, 2, 240)  # nothing to be learnt

@@ -16,15 +16,13 @@ SIZES = (1, 2, 3, 5, 8, 12, 20, 30, 40)
 def shares(neighbors: Neighbors) -> Floats:
     """Weight 1 / D^2 of each neighbour (equation 36), (n_queries, k); 0 behind the last one.
 
-    Where some are at no distance, only these count: the limit of the formula.
+    There, distances are infinite. Where some are at no distance, only these count: the limit of the formula.
     """
     distances = neighbors.distances
     equal = distances[:, :1] == 0.0
     with np.errstate(divide="ignore"):
-        weights = np.where(equal, distances == 0.0, 1.0 / distances**2)
-    known = np.arange(distances.shape[1]) < neighbors.counts[:, None]
-    weighted: Floats = np.where(known, weights, 0.0)
-    return weighted
+        weights: Floats = np.where(equal, distances == 0.0, 1.0 / distances**2)
+    return weights
 
 
 def means(
