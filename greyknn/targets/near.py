@@ -16,7 +16,8 @@ SIZES = (1, 2, 3, 5, 8, 12, 20, 30, 40)
 def shares(neighbors: Neighbors) -> Floats:
     """Weight 1 / D^2 of each neighbour (equation 36), (n_queries, k); 0 behind the last one.
 
-    There, distances are infinite. Where some are at no distance, only these count: the limit of the formula.
+    There distances are infinite. Where some are at no distance only these count, the limit of the
+    formula.
     """
     distances = neighbors.distances
     equal = distances[:, :1] == 0.0
