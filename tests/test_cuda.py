@@ -789,6 +789,7 @@ def mixed(n_rows: int) -> tuple[Any, Any]:
         ("miknn", "imputed", "observed"),
         ("iknn", "observed", "observed"),
         ("iknn", "imputed", "all"),
+        ("tgknn", "observed", "all"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
