@@ -31,7 +31,9 @@ RATES = (0.1, 0.3)
 OURS = tuple(greyknn.METHODS)
 PEERS = ("mean", "knn", "ridge", "mice", "forest", "r-mice", "r-vim")
 FOREST = ForestLoop(max_iter=4)  # most stop there by themselves; ten rounds would take all night
-CLASSIFIED = ("tgknn", "tgknn, never", "cgknn", "mean", "mean+indicator", "knn", "ridge", "forest")
+CLASSIFIED = (
+    "tgknn", "tgknn without labels", "cgknn", "mean", "mean+indicator", "knn", "ridge", "forest"
+)  # fmt: skip
 SCORES = {"numeric_rmse": "numbers", "categorical_error": "categories"}
 CELL = ["table", "mechanism", "rate"]
 
@@ -54,7 +56,10 @@ def main() -> None:
     methods: Any = CLASSIFIED if given.classify else OURS + PEERS
     if given.methods:
         methods = given.methods.split(",")
-    own = {"forest": FOREST, "tgknn, never": greyknn.GreyKNNImputer("tgknn", label_use="never")}
+    own = {
+        "forest": FOREST,
+        "tgknn without labels": greyknn.GreyKNNImputer("tgknn", label_use="never"),
+    }
     methods = {name: own.get(name, name) for name in methods}
     warnings.simplefilter("ignore")  # of classes smaller than k and the like
     fight = (classified if given.classify else filled)(

@@ -135,7 +135,7 @@ def _staircase(names: Names, columns: Any) -> Bools:
 
 
 def _reach(names: Names, patterns: Any) -> Bools:
-    if not isinstance(patterns, list | tuple):
+    if not isinstance(patterns, list | tuple) or _looks_like_a_matrix(names, patterns):
         matrix = np.asarray(patterns)
         if matrix.ndim != 2 or matrix.shape[1] != len(names) or not np.isin(matrix, (0, 1)).all():
             raise ValueError(
@@ -146,10 +146,25 @@ def _reach(names: Names, patterns: Any) -> Bools:
     else:
         reach = np.zeros((len(patterns), len(names)), dtype=bool)
         for row, pattern in zip(reach, patterns, strict=True):
+            if isinstance(pattern, str) or not isinstance(pattern, Iterable):
+                raise ValueError(
+                    f"patterns has {pattern!r}: pass for each pattern a list of the columns that "
+                    "go, or a matrix with 1 for what stays and 0 for what goes."
+                )
             row[positions(names, pattern, "patterns")] = True
     if len(reach) == 0:
         raise ValueError("patterns is empty: give at least one, or None.")
     return reach
+
+
+def _looks_like_a_matrix(names: Names, patterns: Any) -> bool:
+    """Whether these are rows of 0 and 1, one for each column, rather than lists of columns."""
+    return len(names) > 2 and all(
+        isinstance(row, list | tuple)
+        and len(row) == len(names)
+        and all(isinstance(cell, int | np.integer | np.bool_) and cell in (0, 1) for cell in row)
+        for row in patterns
+    )
 
 
 def _weights(names: Names, reach: Bools, forbidden: Bools, mechanism: str, weights: Any) -> Floats:

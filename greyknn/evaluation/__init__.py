@@ -124,10 +124,14 @@ def compare(
     asked = dict(CLASSIFIERS if classifiers is None else classifiers) if y is not None else {}
     if asked and not 0 < test_size < 1:
         raise ValueError(f"test_size is {test_size}; pass a share of the rows between 0 and 1.")
+    if not isinstance(random_state, int):
+        raise TypeError(f"random_state is {random_state!r}; pass an integer.")
     if repeats < 1:
         raise ValueError(f"repeats is {repeats}; pass at least 1.")
     mechanisms = [mechanisms] if isinstance(mechanisms, str) else list(mechanisms)
     rates = [float(rate) for rate in ([rates] if isinstance(rates, float | int) else rates)]
+    if not mechanisms or not rates:
+        raise ValueError(f"mechanisms={mechanisms!r} and rates={rates!r}: name at least one each.")
     runs = [
         Run(
             name, data.digest, method, _digest(fillers[method].settings), mechanism, rate, repeat,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
+from uuid import uuid4
 
 import pandas as pd
+from joblib.externals import cloudpickle
 from sklearn.base import BaseEstimator, clone
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -90,11 +93,19 @@ class Filler:
         """What tells this filler from another of the same name, the same in every process."""
         if isinstance(self.imputer, BaseEstimator):
             return repr(self.imputer.get_params()) + type(self.imputer).__qualname__
-        return f"{getattr(self.imputer, '__module__', '')}.{_name(self.imputer)}"
+        return _content(self.imputer)
 
 
-def _name(function: Any) -> str:
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
+def _content(function: Any) -> str:
+    """What a callable does: its code, what it closes over and holds, and its source file's text."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        source = ""
+    try:
+        return source + cloudpickle.dumps(function).hex()
+    except Exception:  # not to be told from others: never the same run
+        return uuid4().hex
 
 
 def _iterative(estimator: Any = None) -> Encoded:

@@ -43,7 +43,9 @@ class Store:
         if self.path is None or not self.path.exists():
             return
         for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
-            if not line.endswith("}"):  # the end of a run that was killed
+            if line.startswith("{") and not line.endswith("}"):  # the end of a run that was killed
+                continue
+            if not line:
                 continue
             try:
                 row = json.loads(line)
