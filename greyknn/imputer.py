@@ -287,6 +287,9 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             keep_empty_features=self.keep_empty_features,
         )
         labels, classes = training_labels(y, len(coded.values), method, self.label_use)
+        strata = labels
+        if self.label_use == "cross-fit" and method.average == "stacked":
+            labels = np.zeros_like(labels)  # rows without their label come from models without any
         rho = method.rho if self.rho is None else self.rho
         settings = Settings(
             method, self.n_neighbors, self.metric_on, self.donors, rho,
@@ -304,7 +307,7 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
                 random_state, progress,
             )  # fmt: skip
             if self.label_use == "cross-fit" and classes:
-                folds = stratified_folds(labels, random_state)
+                folds = stratified_folds(strata, random_state)
                 crossed = CrossFit.fit(model, labels, folds, begun, progress)
         validate_data(self, X, skip_check_array=True)
         self._schema, self._kept, self._model, self._crossed = schema, kept, model, crossed

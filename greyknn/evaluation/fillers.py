@@ -103,7 +103,7 @@ def _content(function: Any) -> str:
     except (OSError, TypeError):
         source = ""
     try:
-        return source + cloudpickle.dumps(function).hex()
+        return source + str(cloudpickle.dumps(function).hex())
     except Exception:  # not to be told from others: never the same run
         return uuid4().hex
 

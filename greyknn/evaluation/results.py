@@ -185,7 +185,9 @@ def _to_best_other(blocks: Any) -> Any:
         others = np.delete(values, j, axis=1)
         best = np.where(np.isnan(others), np.inf, others).min(axis=1, initial=np.inf)
         gaps = values[:, j] - best
-        ratios[method] = np.exp(np.mean(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else np.nan
+        ratios[method] = (
+            np.exp(np.mean(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else np.nan
+        )
     return pd.Series(ratios, dtype=float)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -27,6 +28,9 @@ MOST_PILLARS = 1_000
 CHUNK = 8_192
 """New rows that are filled at a time."""
 
+MOST_OUTPUTS = 4_000_000
+"""Numbers that a proposal for new rows may hold."""
+
 FITTING = 1e8
 """Operations it takes to learn a target, roughly."""
 
@@ -34,19 +38,13 @@ LEARNING = threading.RLock()
 """Held while targets are learnt: each is learnt once, and BLAS, whose sums depend on the number of
 its threads, is kept to one for the whole process."""
 
+if hasattr(os, "register_at_fork"):  # another thread may hold it, and does not live on in a child
 
-class Begun(NamedTuple):
-    """Rows filled without lines.
+    def _unlocked() -> None:
+        global LEARNING
+        LEARNING = threading.RLock()
 
-    Parameters
-    ----------
-    filled : array of shape (n_rows, n_columns)
-    proposed : dict
-        By column with gaps: the rows that lack it, and what each proposal but the line says.
-    """
-
-    filled: Floats
-    proposed: dict[int, tuple[Ints, list[Floats]]]
+    os.register_at_fork(after_in_child=_unlocked)
 
 
 class Learner:
@@ -84,7 +82,6 @@ class Learner:
         self.squares = _normalized(self.weights**2, others)
         self.design = Design.of(np.column_stack([values, *label]), self.codes)
         self.targets: dict[int, Target] = {}
-        self._begun: Begun | None = None
         self._donors: DonorTables | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -92,18 +89,40 @@ class Learner:
 
     def fill_training(self, kernels: ModuleType, progress: Progress = silent) -> Floats:
         """The training table (n_rows, n_columns), its gaps filled with the help of labels."""
-        return self._finished(self._training(kernels, progress), self.labels, kernels, progress)
+        return self.fill(self.seen, self.values, self.labels, kernels, progress)
 
     def fill(
-        self, ranks: Floats, values: Floats, kernels: ModuleType, progress: Progress = silent
-    ) -> Floats:
-        """New rows, each by itself; arguments as for the class, which has no labels."""
+        self, seen: Floats, values: Floats, labels: list[Floats], kernels: ModuleType,
+        progress: Progress = silent,
+    ) -> Floats:  # fmt: skip
+        """Rows with gaps, each filled by itself.
+
+        Parameters
+        ----------
+        seen : array of shape (n_queries, n_columns)
+            Ranks, codes and, where labels are a column, these.
+        values : array of shape (n_queries, n_columns)
+        labels : list of arrays of shape (n_queries,)
+            None, or the labels.
+        kernels : module
+        progress : callable
+
+        Returns
+        -------
+        array of shape (n_queries, n_columns)
+            ``values``, complete.
+        """
+        columns = [int(column) for column in np.flatnonzero(np.isnan(values).any(axis=0))]
+        self._learn(columns, kernels, progress)
+        self._add_lines(columns, kernels)
         filled = values.copy()
-        for begin in range(0, len(values), CHUNK):
-            progress("new rows", begin, len(values))
-            some = slice(begin, begin + CHUNK)
-            begun = self._begin(ranks[some], values[some], kernels, silent)
-            filled[some] = self._finished(begun, [], kernels, silent)
+        outputs = max((self.targets[column].task.n_outputs for column in columns), default=1)
+        chunk = max(min(CHUNK, MOST_OUTPUTS // outputs), 1)
+        for begin in range(0, len(values), chunk):
+            progress("filling", begin, len(values))
+            some = slice(begin, begin + chunk)
+            few = [label[some] for label in labels]
+            filled[some] = self._filled(seen[some], values[some], few, kernels)[1]
         return filled
 
     def behind(
@@ -111,35 +130,39 @@ class Learner:
     ) -> Behind:
         """Rows, distances and shares of the donors of one cell, the largest share first.
 
+        Distances are 1 - the grade between a smallest difference of 0 and a largest of 1.
+
         Parameters
         ----------
         column : int
-        seen : array of shape (1, n_columns)
-            What distances see of the row, with its label where labels are a column.
-        values : array of shape (1, n_columns)
-        labels : list of arrays of shape (1,)
-            As the learner's.
-        kernels : module
+        seen, values, labels, kernels : as in ``fill``
+            Of one row.
         """
-        begun = self._begin(seen, values, kernels, silent)
-        self._add_lines([column], kernels, silent)
+        columns = [int(place) for place in np.flatnonzero(np.isnan(values[0]))]
+        self._learn(columns, kernels, silent)
+        self._add_lines(columns, kernels)
+        early = self._filled(seen, values, labels, kernels)[0]
         target = self.targets[column]
         task, pillars = target.task, target.task.pillars
-        every = np.ones(len(pillars)) / len(pillars)
-        grades, new = self._grades(task, kernels), np.empty((1, len(self.values)))
+        new = np.empty((1, len(self.values)))
         everyone = np.ascontiguousarray(self.seen.T)
         kernels.resemblances(seen, everyone, task.weights, self.codes, self.rho, new)
         parts: list[tuple[Any, Floats]] = []
         for one, found in zip(target.nears, self._near(task, seen, kernels), strict=True):
             counted = near.shares(found)[0, : one.size]
-            lonely = found.counts[0] == 0
             near_by = found.rows[0, : one.size], counted / max(counted.sum(), 1e-300)
-            parts.append((pillars, every) if lonely else near_by)
-        parts += [(pillars, one.shares(grades, new[0, pillars])) for one in target.resembling]
-        if target.line is not None:
-            inputs = self._inputs(self._training(kernels, silent).filled, self.labels, column)
-            mine = self._inputs(begun.filled, labels, column)
-            parts.append((pillars, target.line.shares(inputs[pillars], mine[0])))
+            alike = pillars, np.ones(len(pillars)) / len(pillars)
+            parts.append(near_by if found.counts[0] else alike)
+        with LEARNING, threadpool_limits(1, "blas"):
+            grades = self._grades(task, kernels)
+            parts += [(pillars, one.shares(grades, new[0, pillars])) for one in target.resembling]
+            if target.line is not None:
+                inputs = self._inputs(
+                    self._unknowing([column], kernels)[column],
+                    [label[pillars] for label in self.labels], column,
+                )  # fmt: skip
+                mine = self._inputs(early, labels, column)
+                parts.append((pillars, target.line.shares(inputs, mine[0])))
         total = np.zeros(len(self.values))
         for weight, (rows, part) in zip(target.shares, parts, strict=True):
             np.add.at(total, rows, weight * part)
@@ -147,45 +170,38 @@ class Learner:
         rows = rows[np.argsort(-np.abs(total[rows]), kind="stable")]
         return rows, 1.0 - new[0, rows], total[rows]
 
-    def _training(self, kernels: ModuleType, progress: Progress) -> Begun:
-        if self._begun is None:
-            self._begun = self._begin(self.seen, self.values, kernels, progress)
-        return self._begun
-
-    def _begin(
-        self, seen: Floats, values: Floats, kernels: ModuleType, progress: Progress
-    ) -> Begun:
+    def _filled(
+        self, seen: Floats, values: Floats, labels: list[Floats], kernels: ModuleType
+    ) -> tuple[Floats, Floats]:
+        """Rows filled without lines, from which lines are read, and filled with all proposals."""
         gaps = np.isnan(values)
-        columns = [int(column) for column in np.flatnonzero(gaps.any(axis=0))]
-        self._learn(columns, kernels, progress)
-        filled, proposed = values.copy(), {}
-        for done, column in enumerate(columns):
-            progress("neighbours", done, len(columns))
-            rows, target = np.flatnonzero(gaps[:, column]), self.targets[column]
-            compared = self._compared(target.task, seen[rows])
-            founds = self._near(target.task, seen[rows], kernels)
-            proposals = [
-                one.propose(target.task, found)
-                for one, found in zip(target.nears, founds, strict=True)
-            ]
-            proposals += [one.propose(kernels, self.rho, *compared) for one in target.resembling]
-            filled[rows, column] = target.decide(proposals, target.early)
-            proposed[column] = rows, proposals
-        return Begun(filled, proposed)
-
-    def _finished(
-        self, begun: Begun, labels: list[Floats], kernels: ModuleType, progress: Progress
-    ) -> Floats:
-        self._add_lines(begun.proposed, kernels, progress)
-        filled = begun.filled.copy()
-        for column, (rows, proposals) in begun.proposed.items():
+        early, proposed = values.copy(), {}
+        for column in np.flatnonzero(gaps.any(axis=0)).tolist():
+            rows = np.flatnonzero(gaps[:, column])
+            proposed[column] = rows, self._proposed(column, seen[rows], kernels)
+            target = self.targets[column]
+            early[rows, column] = target.decide(proposed[column][1], target.early)
+        filled = early.copy()
+        for column, (rows, proposals) in proposed.items():
             target = self.targets[column]
             if target.line is not None:
                 few = [label[rows] for label in labels]
-                inputs = self._inputs(begun.filled[rows], few, column)
-                proposals = [*proposals, target.line.at(inputs)]
+                proposals.append(target.line.at(self._inputs(early[rows], few, column)))
             filled[rows, column] = target.decide(proposals, target.shares)
-        return filled
+        return early, filled
+
+    def _proposed(self, column: int, seen: Floats, kernels: ModuleType) -> list[Floats]:
+        """All proposals but the line's for rows that lack a column."""
+        target = self.targets[column]
+        founds = self._near(target.task, seen, kernels)
+        compared = self._compared(target.task, seen)
+        return [
+            *(
+                one.propose(target.task, found)
+                for one, found in zip(target.nears, founds, strict=True)
+            ),
+            *(one.propose(kernels, self.rho, *compared) for one in target.resembling),
+        ]
 
     def _learn(self, columns: Collection[int], kernels: ModuleType, progress: Progress) -> None:
         """Targets that are not known yet, all but their lines."""
@@ -209,25 +225,46 @@ class Learner:
         share(learn, len(tasks), FITTING, lambda done, total: progress("weights", done, total))
         self.targets.update(learnt)
 
-    def _add_lines(self, columns: Collection[int], kernels: ModuleType, progress: Progress) -> None:
+    def _add_lines(self, columns: Collection[int], kernels: ModuleType) -> None:
         """Lines and final shares of targets that have none yet."""
         if all(len(self.targets[column].shares) for column in columns):
             return
         with LEARNING, threadpool_limits(1, "blas"):
-            self._draw_lines(columns, kernels, progress)
+            self._draw_lines(columns, kernels)
 
-    def _draw_lines(
-        self, columns: Collection[int], kernels: ModuleType, progress: Progress
-    ) -> None:
+    def _draw_lines(self, columns: Collection[int], kernels: ModuleType) -> None:
         wanting = [column for column in columns if len(self.targets[column].shares) == 0]
-        filled = self._training(kernels, progress).filled
+        filled = self._unknowing(wanting, kernels)
 
         def draw(begin: int, end: int) -> None:
             for column in wanting[begin:end]:
                 target = self.targets[column]
-                target.add_line(self._inputs(filled, self.labels, column)[target.task.pillars])
+                labels = [label[target.task.pillars] for label in self.labels]
+                target.add_line(self._inputs(filled[column], labels, column))
 
         share(draw, len(wanting), FITTING)
+
+    def _unknowing(self, columns: Collection[int], kernels: ModuleType) -> dict[int, Floats]:
+        """The pillars of each target, their other gaps filled as if they lacked the target, too.
+
+        A row that is left out must not help to fill what it is then predicted from.
+        """
+        filled = {column: self.values[self.targets[column].task.pillars] for column in columns}
+        gaps = {column: np.isnan(values) for column, values in filled.items()}
+        for other in np.flatnonzero(np.isnan(self.values).any(axis=0)).tolist():
+            rows = {column: np.flatnonzero(gap[:, other]) for column, gap in gaps.items()}
+            seen = [np.empty((0, self.seen.shape[1]))]
+            for column, some in rows.items():
+                seen.append(self.seen[self.targets[column].task.pillars[some]])
+                seen[-1][:, column] = np.nan
+            self._learn([other], kernels, silent)
+            target = self.targets[other]
+            fills = target.decide(
+                self._proposed(other, np.concatenate(seen), kernels), target.early
+            )
+            for column, some in rows.items():
+                filled[column][some, other], fills = fills[: len(some)], fills[len(some) :]
+        return filled
 
     def _task(self, column: int) -> Task:
         given = self.values[:, column]
@@ -235,17 +272,22 @@ class Learner:
         if len(donors) > MOST_PILLARS:
             rng = np.random.default_rng([self.seed, column])
             donors = np.sort(rng.permutation(donors)[:MOST_PILLARS])
-        levels = int(np.nanmax(given)) + 1 if self.categorical[column] else 0
-        return Task(column, levels, given, donors, self.weights[column], self.sizes)
+        kinds = np.empty(0)
+        if self.categorical[column]:  # a rare level that no pillar has cannot be filled in
+            kinds = np.unique(given[donors])
+            place = np.minimum(np.searchsorted(kinds, given), len(kinds) - 1)
+            given = np.where(kinds[place] == given, place, np.nan)
+        return Task(column, kinds, given, donors, self.weights[column], self.sizes)
 
     def _near(
         self, task: Task, seen: Floats, kernels: ModuleType, rows: Ints | None = None
     ) -> tuple[Neighbors, ...]:
         """The donors of some rows that are nearest by the weights, and by their squares."""
-        if self._donors is None or self._donors.geometry.kernels is not kernels:
+        tables = self._donors
+        if tables is None or tables.geometry.kernels is not kernels:
             geometry = Geometry("grey", self.codes, self.rho, kernels)
             everyone = np.arange(len(self.values))
-            self._donors = DonorTables(
+            tables = self._donors = DonorTables(
                 geometry, self.weights, self.seen, everyone, np.zeros_like(everyone),
                 ~np.isnan(self.values),
             )  # fmt: skip
@@ -253,7 +295,7 @@ class Learner:
         seen[:, task.column] = (
             np.nan
         )  # a row that is left out shall know no more than one with a gap
-        donors = self._donors.of(task.column)
+        donors = tables.of(task.column)
         most = min(self.sizes[-1], len(donors.rows))
         return tuple(
             nearest(donors, weights[task.column], most, seen, rows=rows)

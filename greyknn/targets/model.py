@@ -93,12 +93,13 @@ class TargetModel:
         if (labels < 0).any() and known is not blind:
             filled[labels < 0] = blind.fill_training(kernels, progress)[labels < 0]
         highs = np.fmax.reduce(values, axis=0)
-        restored = np.where(np.isnan(values), _restored(scale, highs, filled), values)
+        center = centers(values, categorical)
+        restored = _restored(scale, highs, filled)
+        restored[np.isnan(values).all(axis=1) & ((labels < 0) | (known is blind))] = center
+        restored = np.where(np.isnan(values), restored, values)
         return cls(
             settings, categorical, scale, highs, ranks, known, blind,
-            Training(
-                restored, ~np.isnan(values), np.arange(len(values)), centers(values, categorical)
-            ),
+            Training(restored, ~np.isnan(values), np.arange(len(values)), center),
             Filled(restored, (0.0,), True, []),
         )  # fmt: skip
 
@@ -132,8 +133,10 @@ class TargetModel:
     ) -> tuple[Floats, int, list[Any]]:
         """Fill rows without labels, each by itself; as ``Model.fill_new``, without rankings."""
         scaled = self.scale.scaled(values)
-        filled = self.blind.fill(self.ranks.scaled(values), scaled, self._kernels(values), progress)
+        ranks = self.ranks.scaled(values)
+        filled = self.blind.fill(ranks, scaled, [], self._kernels(values), progress)
         restored = _restored(self.scale, self.highs, filled)
+        restored[np.isnan(values).all(axis=1)] = self.training.center
         return np.where(np.isnan(values), restored, values), 0, []
 
     def behind(self, row: int, column: int) -> Behind:
@@ -141,13 +144,20 @@ class TargetModel:
         learner = self.known
         if learner.labels and np.isnan(learner.labels[0][row]):
             learner = self.blind
-        values, labels = learner.values[[row]], [label[[row]] for label in learner.labels]
-        return learner.behind(column, learner.seen[[row]], values, labels, self._kernels(values))
+        labels = [label[[row]] for label in learner.labels]
+        return self._behind(learner, learner.seen[[row]], learner.values[[row]], labels, column)
 
     def behind_new(self, values: Floats, column: int) -> Behind:
         """The same for a new row (1, n_columns)."""
         seen, scaled = self.ranks.scaled(values), self.scale.scaled(values)
-        return self.blind.behind(column, seen, scaled, [], self._kernels(values))
+        return self._behind(self.blind, seen, scaled, [], column)
+
+    def _behind(
+        self, learner: Learner, seen: Floats, values: Floats, labels: list[Floats], column: int
+    ) -> Behind:
+        if np.isnan(seen).all():  # it holds the mean or mode
+            return np.empty(0, np.int64), np.empty(0), np.empty(0)
+        return learner.behind(column, seen, values, labels, self._kernels(values))
 
     def crowded_out(self) -> None:
         """No group of rows is on its own."""

@@ -35,13 +35,13 @@ def means(
     ----------
     neighbors : Neighbors
     given : array of shape (n_rows,)
-        What each row of the donors' table has of the target.
+        What each row of the donors' table has of the target; NaN does not count.
     levels : int
         Of a category; 0 for numbers.
     sizes : sequence of int
         Ascending.
     center : array of shape (n_outputs,)
-        For queries without neighbours.
+        For queries without neighbours that count.
 
     Yields
     ------
@@ -49,8 +49,8 @@ def means(
         In turn; the last one may be fewer, if there are no more donors.
     mean : array of shape (n_queries, n_outputs)
     """
-    weights, values = shares(neighbors), given[neighbors.rows]
-    lonely = neighbors.counts == 0
+    values = given[neighbors.rows]
+    weights = np.where(np.isnan(values), 0.0, shares(neighbors))
     everyone = np.arange(len(values))
     scores = np.zeros((len(values), max(levels, 1)))
     total = np.zeros(len(values))
@@ -63,6 +63,7 @@ def means(
         else:
             scores[:, 0] += np.where(weight > 0.0, weight * values[:, place], 0.0)
         if place + 1 in sizes or place + 1 == values.shape[1]:
+            lonely = total == 0.0
             mean = scores / np.where(lonely, 1.0, total)[:, None]
             mean[lonely] = center
             yield place + 1, mean

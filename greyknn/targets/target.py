@@ -33,10 +33,10 @@ class Task:
     Parameters
     ----------
     column : int
-    levels : int
-        Of a category; 0 for numbers.
+    kinds : array of shape (n_levels,)
+        Codes of a category that pillars have; none for numbers.
     given : array of shape (n_rows,)
-        The column, numbers on [0, 1], NaN where missing.
+        The column, numbers on [0, 1] or positions in ``kinds``, NaN where missing.
     pillars : array of shape (n_pillars,)
         Rows with an observed value that ridges stand on and that are left out in turn: all donors,
         or of many a random sample.
@@ -47,18 +47,23 @@ class Task:
     """
 
     column: int
-    levels: int
+    kinds: Floats
     given: Floats
     pillars: Ints
     weights: Floats
     sizes: tuple[int, ...]
 
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers a proposal is: one, or a share for every level."""
+        return max(len(self.kinds), 1)
+
     def outputs(self) -> Floats:
         """The pillars' numbers (n_pillars, 1), or ones and zeros for levels (n_pillars, levels)."""
         given = self.given[self.pillars]
-        if self.levels == 0:
+        if len(self.kinds) == 0:
             return given[:, None]
-        levels: Floats = (given[:, None] == np.arange(self.levels)).astype(np.float64)
+        levels: Floats = (given[:, None] == np.arange(len(self.kinds))).astype(np.float64)
         return levels
 
 
@@ -81,7 +86,7 @@ class Near:
         outputs : array of shape (n_pillars, n_outputs)
         """
         center, best = outputs.mean(axis=0), np.inf
-        for size, mean in near.means(found, task.given, task.levels, task.sizes, center):
+        for size, mean in near.means(found, task.given, len(task.kinds), task.sizes, center):
             error = ((mean - outputs) ** 2).mean()
             if error <= best:  # of equally good sizes the largest
                 best, chosen, proposed = error, size, mean
@@ -90,7 +95,7 @@ class Near:
     def propose(self, task: Task, found: Neighbors) -> Floats:
         """For queries whose neighbours these are."""
         sizes = (self.size,)
-        return next(near.means(found, task.given, task.levels, sizes, self.center))[1]
+        return next(near.means(found, task.given, len(task.kinds), sizes, self.center))[1]
 
 
 @dataclass(frozen=True)
@@ -223,8 +228,10 @@ class Target:
         self.shares = stacked(proposed, outputs)
         given = self.task.given[self.task.pillars]
         fills = self.decide(proposed, self.shares)
-        wrong = fills != given if self.task.levels else (fills - given) ** 2
-        self.error = float(wrong.mean() if self.task.levels else np.sqrt(wrong.mean()))
+        if len(self.task.kinds):
+            self.error = float((fills != self.task.kinds[given.astype(np.int64)]).mean())
+        else:
+            self.error = float(np.sqrt(((fills - given) ** 2).mean()))
         self.proposed = []  # served
 
     def decide(self, proposals: list[Floats], shares: Floats) -> Floats:
@@ -232,8 +239,8 @@ class Target:
         whole = np.zeros_like(proposals[0])
         for counted, proposal in zip(shares, proposals, strict=True):
             whole += counted * proposal
-        if self.task.levels:
-            fills: Floats = np.argmax(whole, axis=1).astype(np.float64)
+        if len(self.task.kinds):
+            fills: Floats = self.task.kinds[np.argmax(whole, axis=1)]
             return fills
         seen = self.task.given[~np.isnan(self.task.given)]
         return np.clip(whole[:, 0], seen.min(), seen.max())
