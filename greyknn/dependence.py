@@ -23,9 +23,10 @@ def target_information(ranks: Floats, categorical: Bools, n_targets: int) -> Flo
 
     Numbers fall into as many bins of equal frequency as the cube root of their count. From what
     the counts say (equation 19) its expectation under independence is taken off, half the degrees
-    of freedom over the number of rows (Miller 1955), more where counts are small (Williams 1976).
-    What a G-test does not tell from independence is 0, so that of columns of noise 19 in 20 weigh
-    nothing, and the others little.
+    of freedom over the number of rows (Miller 1955), and what a G-test does not tell from
+    independence is 0, so that of columns of noise 19 in 20 weigh nothing, and the others little.
+    Where counts are small, as of categories with dozens of levels, chance passes more often.
+    Williams' correction stops that, but takes what is real along: with it 3 % more cells were wrong.
 
     Parameters
     ----------
@@ -82,12 +83,6 @@ def _information(joint: Floats) -> float:
     seen = joint > 0
     bits = joint[seen] * np.log(joint[seen] * total / np.outer(rows, columns)[seen])
     information = float(bits.sum() / total)
-    # Under independence G is larger than its degrees of freedom where counts are small
-    # (Williams 1976).
-    sparse = (total * (1.0 / rows[rows > 0]).sum() - 1.0) * (
-        total * (1.0 / columns[columns > 0]).sum() - 1.0
-    )
-    widening = 1.0 + float(sparse) / (6.0 * total * freedom)
-    if 2.0 * total * information <= widening * chi2.isf(SIGNIFICANCE, freedom):
+    if 2.0 * total * information <= chi2.isf(SIGNIFICANCE, freedom):
         return 0.0
-    return max(information - float(widening * freedom / (2.0 * total)), 0.0)
+    return max(information - float(freedom / (2.0 * total)), 0.0)

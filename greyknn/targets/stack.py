@@ -10,8 +10,11 @@ from scipy.optimize import nnls
 
 from greyknn.arrays import Floats
 
-SHRINKING = 0.15
-"""Pull of the shares towards equal ones, as a standard error of the target's spread."""
+SHRINKING = 0.25
+"""Pull of the shares towards equal ones, as a part of the best proposal's error."""
+
+LEAST = 1e-6
+"""Mean square that the best proposal's error counts at least for, over the outputs' variance."""
 
 NO_SPREAD = 1e-20
 """Variance that rounding makes of equal outputs."""
@@ -34,7 +37,8 @@ def stacked(proposals: Sequence[Floats], outputs: Floats) -> Floats:
     """
     n_proposals = len(proposals)
     errors = np.array([(proposal - outputs).ravel() for proposal in proposals])
-    scale = max(outputs.var(axis=0).sum(), NO_SPREAD) * len(outputs)
+    spread = max(outputs.var(axis=0).sum(), NO_SPREAD) * len(outputs)
+    scale = max((errors**2).sum(axis=1).min(), LEAST * spread)
     # As shares sum to 1, the error of the stack is the stack of errors. Without the sign the shares
     # that make its square least are proportional to P^-1 1, P = R^T R the products of errors.
     pulled = np.vstack([errors.T / np.sqrt(scale), SHRINKING * np.eye(n_proposals)])
