@@ -35,7 +35,6 @@ CLASSIFIED = (
     "tgknn", "tgknn without labels", "cgknn", "mean", "mean+indicator", "knn", "ridge", "forest"
 )  # fmt: skip
 SCORES = {"numeric_rmse": "numbers", "categorical_error": "categories"}
-CELL = ["table", "mechanism", "rate"]
 
 
 def main() -> None:
@@ -65,13 +64,14 @@ def main() -> None:
     fight = (classified if given.classify else filled)(
         tables, methods, given.repeats, given.results, given.n_jobs
     )
-    whose = "accuracy" if given.classify else "errors"
     said = f"{len(tables)} tables of at most {given.rows} rows, {given.repeats} repeats"
     if given.classify:
         show("arena_accuracy", f"Honest accuracy of a random forest: {said}", accuracies(fight))
         return
+    if "tgknn" not in set(fight["method"]):
+        parser.exit(message=f"{fight.summary()}\nRatios are tgknn's: run it, too.\n")
     show("arena", f"Mean ranks, and tgknn's errors over those of others: {said}", verdict(fight))
-    show("arena_tables", f"tgknn's {whose} over those of the best other, by table", by_table(fight))
+    show("arena_tables", "tgknn's errors over those of the best peer, by table", by_table(fight))
 
 
 def real_tables(folder: Path | None, most_rows: int) -> Iterator[tuple[str, tuple[Any, Any, Any]]]:
@@ -97,11 +97,8 @@ def _drawn(table: Any, y: Any, categorical: list[str], most_rows: int) -> tuple[
         table, y = table.iloc[some], None if y is None else y.iloc[some]
     kept = [name for name in table if table[name].nunique() > 1]
     table = table[kept].reset_index(drop=True)
-    return (
-        table,
-        None if y is None else y.to_numpy(),
-        [name for name in categorical if name in kept],
-    )
+    categorical = [name for name in categorical if name in kept]
+    return table, None if y is None else y.to_numpy(), categorical
 
 
 def filled(tables: dict[str, Any], methods: Any, repeats: int, path: Path, n_jobs: int) -> Results:
@@ -142,10 +139,10 @@ def classified(
 def cells(fight: Results, score: str) -> pd.DataFrame:
     """Mean error over the repeats, a row for each table, mechanism and rate; NaN where it failed.
 
-    Cells that somebody fills without error, or that has no such columns, are left out.
+    Cells that somebody fills without error are left out: there is no ratio to 0.
     """
-    means = fight.groupby([*CELL, "method"])[score].mean().unstack("method")
-    return means[means.notna().any(axis=1) & ~(means == 0).any(axis=1)]
+    means = fight.blocks(score)
+    return means[~(means == 0).any(axis=1)]
 
 
 def verdict(fight: Results) -> list[dict[str, Any]]:
@@ -164,16 +161,18 @@ def verdict(fight: Results) -> list[dict[str, Any]]:
                 row[f"{kind}: ratio"] = round(float(np.exp(np.log(ratio).mean())), 3)
                 row[f"{kind}: won"] = f"{int((ratio < 1).sum())} of {len(ratio)}"
                 row[f"{kind}: worst"] = round(float(ratio.max()), 2)
-    for name, seconds in fight.groupby("method")["seconds"].mean().items():
-        rows[str(name)]["seconds"] = round(float(seconds), 3)
+    for name, runs in fight.groupby("method"):
+        rows[str(name)]["seconds"] = round(float(runs["seconds"].mean()), 3)
+        rows[str(name)]["failures"] = int(runs["failure"].count())
     return list(rows.values())
 
 
 def by_table(fight: Results) -> list[dict[str, Any]]:
-    """The best other on each table, and tgknn's error over its: geometric mean of six settings."""
+    """The best peer on each table, and tgknn's error over its: geometric mean of six settings."""
     rows = []
     for score, kind in SCORES.items():
-        errors = np.log(cells(fight, score)).groupby(level="table").mean()
+        logs = np.log(cells(fight, score))  # who failed in one of the six is not the best
+        errors = logs.groupby(level="table").agg(lambda settings: settings.mean(skipna=False))
         for table, error in errors.iterrows():
             others = error.drop([name for name in error.index if name in greyknn.METHODS])
             best = str(others.idxmin())

@@ -26,7 +26,7 @@ def target_information(ranks: Floats, categorical: Bools, n_targets: int) -> Flo
     of freedom over the number of rows (Miller 1955), and what a G-test does not tell from
     independence is 0, so that of columns of noise 19 in 20 weigh nothing, and the others little.
     Where counts are small, as of categories with dozens of levels, chance passes more often.
-    Williams' correction stops that, but takes what is real along: with it 3 % more cells were wrong.
+    Williams' correction stops that and takes what is real along: with it 3 % more cells are wrong.
 
     Parameters
     ----------

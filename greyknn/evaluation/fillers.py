@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, Literal
 from uuid import uuid4
 
+import cloudpickle
 import pandas as pd
-from joblib.externals import cloudpickle
 from sklearn.base import BaseEstimator, clone
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
