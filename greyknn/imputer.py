@@ -51,13 +51,15 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
           the grey relational grade of ranks, and a line each propose a fill, and count as much as
           makes the error of observed cells least, each left out in turn. Only observed values are
           donated. Takes some seconds where the others take some hundredths; with labels, the
-        first ``transform`` takes as long again, to learn without them.
+        first ``transform`` takes as long again, to learn without them. Numbers stay within those
+        observed. ``donors``, ``tol`` and ``max_iter`` mean nothing to it.
     n_neighbors : int, "cv" or "masked", default="cv"
         "cv": the number from 1 to 20 that predicts the class best in stratified 10-fold
         cross-validation; without labels of at least two classes the same as "masked".
         "masked": the number that restores hidden observed cells best. At most 2,000 rows or
         cells are scored. Rows of groups with fewer donors use as many as there are. "tgknn"
-        chooses for each column, by the error of observed cells left out.
+        chooses for each column, by the error of observed cells left out; a number is what its
+        nearest rows are.
     label_use : {"fit", "cross-fit", "never"}, default="fit"
         - "fit": a training row's own label chooses its donors, as the method says;
         - "cross-fit": not its own, so that training rows look as new rows do: each of ten folds,
@@ -266,7 +268,8 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
             Empty if no observed cell says who is near, the row's class has no other row, or no
             other fold has the column; the cell then holds its starting fill, the mean or mode of
             the class or the table. A "tgknn" fill is the sum of all donors' values, each times its
-            weight, some of which are negative, or the category whose weights sum to most.
+            weight, some of which are negative, or the category whose weights sum to most; a sum
+            outside the observed range becomes its end.
 
         Raises
         ------

@@ -22,7 +22,7 @@ SIZES = (1, 2, 3, 5, 8, 12, 20, 30, 40)
 SHARPNESSES = (0.0,), (10.0, 10.0 / 3.0)
 PENALTIES = [10.0 ** (-3.0 + 4.5 * step / 9) for step in range(10)]
 LINE_PENALTIES = [10.0 ** (-4.0 + 5.5 * step / 11) for step in range(12)]
-LEVEL, PULL, TOGETHER = 10.0, 0.15**2, 100.0
+LEVEL, PULL, LEAST = 10.0, 0.25**2, 1e-6
 
 
 # --- what distances see, and weights ----------------------------------------------------------
@@ -208,27 +208,31 @@ def wrong(predicted: Matrix, outputs: Matrix) -> float:
 
 
 def stacked(proposals: Sequence[Matrix], outputs: Matrix) -> list[float]:
-    """Non-negative shares by trying which of them are 0."""
+    """Non-negative shares, their sum 1, by trying which of them are 0.
+
+    The pull is relative to what the best proposal errs by.
+    """
     center, n = mean_of(outputs), len(proposals)
-    scale = math.fsum((x - c) ** 2 for row in outputs for x, c in zip(row, center))
     errors = [[p - x for a, b in zip(one, outputs) for p, x in zip(a, b)] for one in proposals]
+    spread = math.fsum((x - c) ** 2 for row in outputs for x, c in zip(row, center))
+    best = min(math.fsum(error * error for error in one) for one in errors)
+    scale = max(best, LEAST * spread, LEAST * 1e-20 * len(outputs))
     matrix = [
-        [math.fsum(a * b for a, b in zip(x, y)) / scale + PULL * (i == j) + TOGETHER**2
+        [math.fsum(a * b for a, b in zip(x, y)) / scale + PULL * (i == j)
          for j, y in enumerate(errors)]
         for i, x in enumerate(errors)
     ]  # fmt: skip
-    right = PULL / n + TOGETHER**2
-    best, found = math.inf, [0.0] * n
+    least, found = math.inf, [0.0] * n
     for size in range(1, n + 1):
         for some in combinations(range(n), size):
-            solution = solved([[matrix[i][j] for j in some] for i in some], [[right]] * size)
-            if all(share >= 0.0 for (share,) in solution):
-                cost = -math.fsum(right * share for (share,) in solution)  # half of it is matrix
-                if cost < best:
-                    best, found = cost, [0.0] * n
-                    for i, (share,) in zip(some, solution):
-                        found[i] = share
-    return [share / math.fsum(found) for share in found]
+            # Where its gradient is the same along all of them a form is least for a given sum.
+            solution = solved([[matrix[i][j] for j in some] for i in some], [[1.0]] * size)
+            total = math.fsum(share for (share,) in solution)
+            if all(share >= 0.0 for (share,) in solution) and 1.0 / total < least:
+                least, found = 1.0 / total, [0.0] * n
+                for i, (share,) in zip(some, solution):
+                    found[i] = share / total
+    return found
 
 
 # --- all together -----------------------------------------------------------------------------
@@ -247,9 +251,12 @@ class Learnt(NamedTuple):
 
 def impute(
     table: Table, categorical: Sequence[bool], labels: Labels = None, rho: float = 0.2,
-    sizes: Sequence[int] = SIZES, new: Table = (),
+    sizes: Sequence[int] = SIZES, new: Table = (), pillars: dict[int, list[int]] | None = None,
 ) -> Learnt:  # fmt: skip
-    """Fill a table, and new rows, if no row has a label."""
+    """Fill a table, and new rows, if no row has a label.
+
+    Ridges and lines stand on the given pillars of each column, or on all its donors.
+    """
     n_columns = len(categorical)
     scaled, lows, spans = naive.scale(table, categorical)
     new_scaled = [
@@ -267,26 +274,40 @@ def impute(
     squares = weights_of([[w * w for w in row] for row in weights])
     gappy = [q for q in range(n_columns) if any(row[q] is None for row in [*scaled, *new_scaled])]
 
-    def outputs_of(q: int) -> tuple[list[int], Matrix]:
-        donors = [i for i, row in enumerate(scaled) if row[q] is not None]
-        given = [float(row[q]) for row in scaled if row[q] is not None]
+    def donors_of(q: int) -> list[int]:
+        return [i for i, row in enumerate(scaled) if row[q] is not None]
+
+    def pillars_of(q: int) -> list[int]:
+        return donors_of(q) if pillars is None else pillars[q]
+
+    def fillable(q: int) -> list[float]:
+        return sorted({float(scaled[i][q]) for i in pillars_of(q)})
+
+    def output_of(q: int, i: int) -> list[float] | None:
+        """None for a level that no pillar has."""
+        x, levels = float(scaled[i][q]), fillable(q)
         if not categorical[q]:
-            return donors, [[x] for x in given]
-        return donors, [[float(x == code) for code in range(int(max(given)) + 1)] for x in given]
+            return [x]
+        return [float(x == level) for level in levels] if x in levels else None
+
+    def outputs_of(q: int) -> tuple[list[int], Matrix]:
+        return pillars_of(q), [output_of(q, i) for i in pillars_of(q)]
 
     def near(q: int, lambdas: Sequence[float], query: Row, own: int | None) -> list:
         """Distance and output of all donors but the row itself, nearest first."""
-        donors, outputs = outputs_of(q)
-        others = {i: output for i, output in zip(donors, outputs) if i != own}
+        others = [i for i in donors_of(q) if i != own]
         found = naive.neighbours(
-            query, [seen[i] for i in others], list(others), kinds, lambdas, "grey", rho, sizes[-1]
+            query, [seen[i] for i in others], others, kinds, lambdas, "grey", rho, sizes[-1]
         )
-        return [(d, others[i]) for d, i in found or []]
+        return [(d, output_of(q, i)) for d, i in found or []]
+
+    def mean_near(found: list, size: int, center: Sequence[float]) -> list[float]:
+        return near_mean([one for one in found[:size] if one[1] is not None], center)
 
     def decided(q: int, proposals: Sequence[Sequence[float]], shares: Sequence[float]) -> float:
         whole = [math.fsum(s * p for s, p in zip(shares, at)) for at in zip(*proposals)]
         if categorical[q]:
-            return float(max(range(len(whole)), key=lambda o: (whole[o], -o)))
+            return fillable(q)[max(range(len(whole)), key=lambda o: (whole[o], -o))]
         given = [x for row in scaled if (x := row[q]) is not None]
         return min(max(whole[0], min(given)), max(given))
 
@@ -298,15 +319,15 @@ def impute(
         for lambdas in (weights[q], squares[q]):
             hidden = [[None if p == q else x for p, x in enumerate(seen[i])] for i in donors]
             found = [near(q, lambdas, query, i) for i, query in zip(donors, hidden)]
-            most = min(sizes[-1], len(donors))
+            most = min(sizes[-1], len(donors_of(q)))
             tried = [
-                (size, [near_mean(one[:size], center) for one in found])
+                (size, [mean_near(one, size, center) for one in found])
                 for size in sorted({*(s for s in sizes if s <= most), most}, reverse=True)
             ]  # of equally good ones the largest
             size, guess = min(tried, key=lambda one: wrong(one[1], outputs))
             chosen.setdefault(q, size)
-            mine.append(lambda row, q=q, w=lambdas, s=size, c=center: near_mean(
-                near(q, w, row, None)[:s], c
+            mine.append(lambda row, q=q, w=lambdas, s=size, c=center: mean_near(
+                near(q, w, row, None), s, c
             ))  # fmt: skip
             alone.append(guess)
         grades = [[grade(seen[i], seen[j], weights[q], kinds, rho) for j in donors] for i in donors]
@@ -352,11 +373,14 @@ def impute(
                 values += [float(x == level) for level in levels[p]]
         return values
 
-    first = [begun(row, query) for row, query in zip(scaled, seen)]
+    def unknowing(q: int, i: int) -> list[float]:
+        """A pillar as if it had nothing of what it is to be predicted for."""
+        return begun(scaled[i], [None if p == q else x for p, x in enumerate(seen[i])])
+
     shares, errors, at_last = {}, {}, {}
     for q in gappy:
         donors, outputs = outputs_of(q)
-        raw = [inputs(q, first[i], seen[i][n_columns:]) for i in donors]
+        raw = [inputs(q, unknowing(q, i), seen[i][n_columns:]) for i in donors]
         alone = left_out[q]
         if raw[0]:
             center, spread = standardized(raw)
@@ -374,8 +398,10 @@ def impute(
         else:
             errors[q] = spans[q] * math.sqrt(wrong([fills], [given]))
 
-    def finished(row: Row, query: Row, start: Sequence[float]) -> list[float]:
-        values = []
+    def finished(row: Row, query: Row) -> list[float]:
+        if all(x is None for x in query):
+            return middle
+        start, values = begun(row, query), []
         for q, x in enumerate(row):
             if x is None:
                 proposals = [one(query) for one in proposers[q]]
@@ -388,9 +414,18 @@ def impute(
             values.append(lows[q] + x * spans[q])
         return values
 
-    filled = [finished(*rows) for rows in zip(scaled, seen, first)]
-    later = [finished(a, b, begun(a, b)) for a, b in zip(new_scaled, new_seen)]
+    middle = [middle_of([row[q] for row in table], codes) for q, codes in enumerate(categorical)]
+    filled = [finished(*rows) for rows in zip(scaled, seen)]
+    later = [finished(*rows) for rows in zip(new_scaled, new_seen)]
     return Learnt(filled, [row[:n_columns] for row in weights], chosen, shares, errors, later)
+
+
+def middle_of(column: Row, categorical: bool) -> float:
+    """Mean, or the first of the most frequent levels."""
+    given = [x for x in column if x is not None]
+    if categorical:
+        return min(given, key=lambda x: (-given.count(x), x))
+    return math.fsum(given) / len(given)
 
 
 def quickly_left_out(kernel: Matrix, outputs: Matrix, penalty: float) -> Matrix:

@@ -322,6 +322,29 @@ def test_patterns_go_as_a_whole_or_not_at_all() -> None:
         ).all()
 
 
+@pytest.mark.parametrize(
+    ("patterns", "going"),
+    [
+        ([[1, 0, 1, 1]], {(1,)}),  # as many as there are columns, of 0 and 1: a matrix
+        (((1, 0, 1, 1), (0, 0, 1, 0)), {(1,), (0, 1, 3)}),
+        ([[True, False, True, True]], {(1,)}),
+        ([np.array([1, 0, 1, 1]).tolist(), [1, 1, 0, 1]], {(1,), (2,)}),
+        ([[1, 0]], {(0, 1)}),  # anything else: positions, or names
+        ([[1, 0, 2]], {(0, 1, 2)}),
+        ([[1, 0], [1, 3, 2]], {(0, 1), (1, 2, 3)}),
+        ([["b"], ["a", "d"]], {(1,), (0, 3)}),
+        ([("b", 0), [3]], {(0, 1), (3,)}),
+    ],
+    ids=str,
+)
+def test_nested_lists_are_a_matrix_or_name_columns(
+    patterns: Any, going: set[tuple[int, ...]]
+) -> None:
+    X = pd.DataFrame(normal(), columns=list("abcd"))
+    gone = np.asarray(removed(X, 0.1, patterns=patterns))
+    assert {tuple(np.flatnonzero(row).tolist()) for row in gone} == going | {()}
+
+
 @pytest.mark.parametrize("mechanism", ["mcar", "mar", "mnar"])
 @pytest.mark.parametrize("patterns", [None, "monotone", [[0, 1], [3]]], ids=str)
 def test_blocks_are_blocks(mechanism: str, patterns: Any) -> None:
@@ -512,6 +535,9 @@ def test_empty_columns_stay_as_they_are() -> None:
         ({"patterns": "staircase"}, "patterns='staircase' must be"),
         ({"patterns": []}, "patterns is empty"),
         ({"patterns": [list("abcd")]}, "Pattern 0 removes every column"),
+        ({"patterns": [0, 1]}, "patterns has 0: pass for each pattern a list of the columns"),
+        ({"patterns": ["a", "b"]}, "patterns has 'a': pass for each pattern a list"),
+        ({"patterns": [[1, 1, 1, 1]]}, "Pattern 0 removes no column"),
         ({"patterns": [["a"], []]}, "give at least one column"),
         ({"patterns": np.array([[0, 1, 1, 1], [1, 1, 1, 1]])}, "Pattern 1 removes no column"),
         ({"patterns": np.array([[0, 1]])}, r"shape \(1, 2\): .* the 4 columns of X"),

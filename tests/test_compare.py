@@ -706,6 +706,9 @@ class Counting:
     def __init__(self, fails: bool = False) -> None:
         self.calls, self.fails = 0, fails
 
+    def __getstate__(self) -> Any:  # what it does: not how often, nor what stops it today
+        return {}
+
     def __call__(self, X: Any, y: Any) -> Any:
         self.calls += 1
         if self.fails:
@@ -749,6 +752,21 @@ def test_other_runs_are_run(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 10
 
 
+def test_functions_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    X, path = np.random.default_rng(0).random((30, 3)), tmp_path / "runs.jsonl"
+
+    def filling_with(number: float) -> Callable[[Any, Any], Any]:
+        return lambda X, y: X.fillna(number)
+
+    found = [
+        quick(X, methods={"f": filling_with(number)}, path=path)["rmse"][0]
+        for number in (0.5, 9.0, 0.5)
+    ]
+    assert found[0] < 1.0 < found[1]
+    assert found[2] == found[0]
+    assert len(path.read_text().splitlines()) == 2  # what closes over the same is the same
+
+
 def test_a_line_cut_off_is_made_again(tmp_path: Path) -> None:
     X = np.random.default_rng(0).random((30, 3))
     path, fill = tmp_path / "runs.jsonl", Counting()
@@ -761,12 +779,17 @@ def test_a_line_cut_off_is_made_again(tmp_path: Path) -> None:
     assert fill.calls == 3
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ['{"to": "do"}\n', "a,b\n1,2\n", "1\n", "[]\n", "\n\nnull\n"])
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "notes.txt"
-    path.write_text('{"to": "do"}\n')
-    with pytest.raises(ValueError, match=r"notes.txt, line 1, is no result of a comparison"):
+    path.write_text(text)
+    line = len(text) - len(text.lstrip()) + 1
+    with pytest.raises(ValueError, match=f"notes.txt, line {line}, is no result of a comparison"):
         quick(np.eye(4), methods="mean", path=path)
-    assert path.read_text() == '{"to": "do"}\n'
+    assert path.read_text() == text
+
+
+def test_a_result_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="There is no result file"):
         Results.read(tmp_path / "none.jsonl")
 
@@ -832,6 +855,9 @@ def test_columns_may_come_back_in_another_order() -> None:
         ({"methods": 3}, TypeError, "methods is 3; pass names, or a dict"),
         ({"methods": {"a": 3}}, TypeError, r"methods\['a'\] is a int: pass a transformer"),
         ({"repeats": 0}, ValueError, "repeats is 0; pass at least 1"),
+        ({"random_state": "a"}, TypeError, "random_state is 'a'; pass an integer"),
+        ({"rates": []}, ValueError, r"rates=\[\]: name at least one each"),
+        ({"mechanisms": []}, ValueError, r"mechanisms=\[\] and .*: name at least one each"),
         ({"rates": 1.5}, ValueError, "rate=1.5 must be"),
         ({"mechanisms": "luck"}, ValueError, "mechanism='luck' must be"),
         ({"y": [0, 1] * 15, "classifiers": None, "test_size": 0.0}, ValueError, "test_size is 0"),
@@ -969,7 +995,11 @@ def test_ratios_and_summary_by_hand() -> None:
     failed = made({"a": [1.0, np.nan], "b": [2.0, 3.0]})
     assert failed.summary()["rank"].tolist() == [1.5, 1.5]
     assert failed.summary().loc["a", "ratio"] == pytest.approx(0.5)
-    assert made({"a": [1.0]}).summary()["ratio"].tolist() == [1.0]
+    never = made({"a": [np.nan, np.nan], "b": [2.0, 3.0], "c": [4.0, 3.0]}).summary()
+    assert math.isnan(never.loc["a", "ratio"])
+    assert never.loc["b", "ratio"] == pytest.approx(0.5**0.5)
+    assert never.loc["a", "rank"] == 3.0
+    assert "ratio" not in made({"a": [1.0]}).summary()  # to nobody
     assert made({"a": [0.0, 0.0], "b": [0.0, 0.0]}).summary()["ratio"].tolist() == [1.0, 1.0]
 
 

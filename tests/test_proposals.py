@@ -207,12 +207,12 @@ def stack_of(seed: int, n_proposals: int, n_outputs: int) -> tuple[list[Floats],
 @given(seed=seeds, n_proposals=st.integers(1, 5), n_outputs=n_outputs)
 def test_shares_have_the_least_error_of_all(seed: int, n_proposals: int, n_outputs: int) -> None:
     proposals, outputs = stack_of(seed, n_proposals, n_outputs)
+    best = min(np.square(proposal - outputs).sum() for proposal in proposals)
 
     def cost(shares: Floats) -> Any:
         whole = sum(share * proposal for share, proposal in zip(shares, proposals, strict=True))
         error = np.square(whole - outputs).sum()
-        spread = np.square(outputs - outputs.mean(axis=0)).sum()
-        return error / spread + SHRINKING**2 * np.square(shares - 1.0 / n_proposals).sum()
+        return error / best + SHRINKING**2 * np.square(shares - 1.0 / n_proposals).sum()
 
     ours = stacked(proposals, outputs)
     assert ours.sum() == pytest.approx(1.0)
@@ -226,6 +226,15 @@ def test_shares_have_the_least_error_of_all(seed: int, n_proposals: int, n_outpu
     assert cost(ours) <= cost(theirs) * (1.0 + 1e-9)
     plain = [proposal.tolist() for proposal in proposals]
     np.testing.assert_allclose(ours, naive.stacked(plain, outputs.tolist()), atol=1e-8)
+
+
+def test_a_proposal_that_does_not_err_is_shrunk_by_the_spread() -> None:
+    proposals, outputs = stack_of(0, 2, 1)
+    for error in (0.0, 1e-9, 1e-4, 1e-2):
+        some = [outputs + 3.0 * error, outputs - error, outputs + 1e-3 * (proposals[1] - outputs)]
+        plain = [proposal.tolist() for proposal in some]
+        ours, expected = stacked(some, outputs), naive.stacked(plain, outputs.tolist())
+        np.testing.assert_allclose(ours, expected, atol=1e-8)
 
 
 def test_the_truth_gets_nearly_all_and_nonsense_nearly_nothing() -> None:
@@ -290,7 +299,7 @@ def test_means_of_every_size_are_those_of_loops(
             expected = naive.near_mean(listed, center.tolist())
             np.testing.assert_allclose(mean[query], expected, rtol=1e-9, atol=1e-12)
     for query, count in enumerate(counts):
-        shares = near.shares(found)[query]
+        shares = near.shares(found, given_column)[query]
         assert (shares[count:] == 0.0).all()
         if equal and count > 1:
             assert shares[:count].tolist() == [1.0] * (count // 2) + [0.0] * (count - count // 2)

@@ -23,7 +23,8 @@ import naive_targets as naive
 from asserts import assert_fills_close, assert_observed_kept
 from greyknn import METHODS, GreyKNNImputer, Method
 from greyknn.cli import main
-from greyknn.targets import learner, target
+from greyknn.neighbors import Neighbors
+from greyknn.targets import learner, near, target
 from greyknn_kernels.cpu import threads
 from strategies import Case, cases, plain
 
@@ -101,6 +102,60 @@ def test_everything_is_that_of_loops(seed: int) -> None:
         assert_fills_close(filling.transform(new), reference.new, X, tol=1e-7)
 
 
+def of_many_levels() -> Floats:
+    """Numbers, 14 levels of two or three rows that these tell of, and a coin."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(40, 1))
+    numbers = hidden + 0.3 * rng.normal(size=(40, 3))
+    levels = np.argsort(np.argsort(hidden[:, 0])) // 3
+    X = np.column_stack([numbers, levels, rng.integers(0, 2, 40)])
+    X[rng.random(X.shape) < 0.15] = np.nan
+    return X
+
+
+def test_levels_that_no_pillar_has_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = of_many_levels()
+    new = np.column_stack([np.random.default_rng(1).normal(size=(6, 3)), np.full((6, 2), n)])
+    monkeypatch.setattr(learner, "MOST_PILLARS", 8)
+    filling = of_mixed().fit(X)
+    filled, out = filling.fit_transform(X), filling.transform(new)
+    tasks = {column: one.task for column, one in filling._model.known.targets.items()}
+    reference = naive.impute(
+        plain(X), KINDS, new=plain(new),
+        pillars={column: task.pillars.tolist() for column, task in tasks.items()},
+    )  # fmt: skip
+    assert filling.targets_ is not None
+    for column, report in filling.targets_.items():
+        shares = list(report.shares.values())
+        np.testing.assert_allclose(shares, reference.shares[column], atol=1e-7)
+        assert report.error == pytest.approx(reference.errors[column], rel=1e-7)
+    assert_fills_close(filled, reference.filled, X, tol=1e-7)
+    assert_fills_close(out, reference.new, X, tol=1e-7)
+    fillable = set(X[tasks[3].pillars, 3])
+    assert tasks[3].n_outputs == len(fillable) <= 8
+    assert len(np.unique(X[~np.isnan(X[:, 3]), 3])) > 8
+    assert set(filled[np.isnan(X[:, 3]), 3]) | set(out[:, 3]) <= fillable
+
+
+def test_donors_with_levels_that_no_pillar_has_are_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X = of_many_levels()
+    monkeypatch.setattr(learner, "MOST_PILLARS", 8)
+    filling = of_mixed().fit(X)
+    fillable = set(X[filling._model.known.targets[3].task.pillars, 3])
+    for row in np.flatnonzero(np.isnan(X[:, 3])):
+        donors = filling.explain(row, 3)
+        assert sum(donor.weight for donor in donors) == pytest.approx(1.0)
+        assert {donor.value for donor in donors} <= fillable
+    found = Neighbors(np.array([[0, 1, 2]]), np.array([[0.0, 0.5, 0.5]]), np.array([3]))
+    one, center = np.array([n, 0.0, 1.0]), np.array([0.9, 0.1])
+    sizes = dict(near.means(found, one, 2, (1, 2, 3), center))
+    assert {size: mean[0].tolist() for size, mean in sizes.items()} == {
+        1: [0.9, 0.1], 2: [1.0, 0.0], 3: [0.5, 0.5],
+    }  # fmt: skip
+
+
 # --- any table
 
 
@@ -121,8 +176,13 @@ def test_no_gap_is_left_and_nothing_lost(case: Case, k: Any) -> None:
             assert (fills[:, column] <= seen.max()).all()
             assert not codes or np.isin(fills[:, column], seen).all()
     assert filling.converged_
-    for cell in np.argwhere(np.isnan(case.X))[:2]:
-        assert sum(donor.weight for donor in filling.explain(*cell)) == pytest.approx(1.0)
+    labels = case.y if case.y is not None and len({*case.y} - {None}) > 1 else [None] * len(case.X)
+    for row, column in np.argwhere(np.isnan(case.X))[:2]:
+        donors = filling.explain(row, column)
+        if np.isnan(case.X[row]).all() and labels[row] is None:
+            assert donors == []
+        else:
+            assert sum(donor.weight for donor in donors) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -155,13 +215,30 @@ def test_columns_that_are_never_observed_together() -> None:
     np.testing.assert_array_equal(filling.feature_weights_, [[0.0, 1.0], [1.0, 0.0]])
 
 
-def test_rows_without_anything_hold_the_mean_or_mode() -> None:
-    X, _ = mixed(n_rows=40, rate=0.0)
+@pytest.mark.parametrize("labels", ["none", "one", "never", "cross-fit", "known", "unknown"])
+def test_rows_without_anything_hold_the_mean_or_mode(labels: str) -> None:
+    X, y = mixed(n_rows=40)
     X[3] = np.nan
-    filled = of_mixed().fit_transform(X)[3]
-    mean, spread = np.nanmean(X, axis=0), np.nanstd(X, axis=0)
-    assert (np.abs(filled - mean)[:3] < 0.5 * spread[:3]).all()
-    assert filled[4] == np.bincount(X[~np.isnan(X[:, 4]), 4].astype(int)).argmax()
+    y[3] = np.nan if labels == "unknown" else y[3]
+    use = labels if labels in ("never", "cross-fit") else "fit"
+    filling = of_mixed(label_use=use)
+    told: Any = {"none": None, "one": np.zeros(40)}.get(labels, y)
+    filled = filling.fit_transform(X, told)
+    counts = [np.bincount(X[~np.isnan(X[:, c]), c].astype(int)).argmax() for c in (3, 4)]
+    center = [*np.nanmean(X[:, :3], axis=0), *counts]
+    np.testing.assert_allclose(filling.transform(X[3:4])[0], center)
+    assert filling.explain(0, 1, X[3:4]) == []
+    if labels == "known":  # a label is something
+        assert (filled[3] != center).any()
+        assert sum(donor.weight for donor in filling.explain(3, 1)) == pytest.approx(1.0)
+    elif labels == "cross-fit":  # of the others, without the row's fold
+        others = X[filling.folds_ != filling.folds_[3]]
+        np.testing.assert_allclose(filled[3, :3], np.nanmean(others[:, :3], axis=0))
+        assert filling.explain(3, 1) == []
+    else:
+        np.testing.assert_allclose(filled[3], center)
+        for column in range(5):
+            assert filling.explain(3, column) == []
 
 
 @pytest.mark.parametrize("n_levels", [1, 2, 70])
@@ -263,14 +340,17 @@ def test_new_rows_are_filled_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> 
     new = mixed(1, 12, 0.4)[0]
     filling = of_mixed().fit(X, y)
     copy = pickle.loads(pickle.dumps(filling))
-    whole = filling.transform(new)
+    whole, together = filling.transform(new), of_mixed().fit_transform(X, y)
     assert not np.isnan(whole).any()
     for row in range(len(new)):
         np.testing.assert_array_equal(filling.transform(new[row : row + 1]), whole[row : row + 1])
     np.testing.assert_array_equal(copy.transform(new[::-1]), whole[::-1])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(copy)).transform(new), whole)
-    monkeypatch.setattr(learner, "CHUNK", 5)
-    np.testing.assert_array_equal(filling.transform(new), whole)
+    for limit, number in (("CHUNK", 5), ("MOST_OUTPUTS", 10)):  # 3 rows of 3 levels
+        with monkeypatch.context() as limited:
+            limited.setattr(learner, limit, number)
+            np.testing.assert_array_equal(filling.transform(new), whole)
+            np.testing.assert_array_equal(of_mixed().fit_transform(X, y), together)
     np.testing.assert_array_equal(of_mixed().fit(X, y).transform(new), whole)
     np.testing.assert_array_equal(of_mixed().fit_transform(X, y), of_mixed().fit_transform(X, y))
 
@@ -366,6 +446,9 @@ def test_cross_fitted_rows_do_not_see_their_label() -> None:
     held_out = filling.folds_ == fold
     others = of_mixed().fit(X[~held_out], y[~held_out])
     np.testing.assert_array_equal(filled[held_out], others.transform(X[held_out]))
+    blind = of_mixed().fit(X)
+    np.testing.assert_array_equal(filling.feature_weights_, blind.feature_weights_)
+    assert filling.targets_ == blind.targets_  # nothing is learnt from labels, but the folds
     row, column = np.argwhere(np.isnan(X))[0]
     donors = filling.explain(row, column)
     assert sum(donor.weight for donor in donors) == pytest.approx(1.0)
@@ -458,6 +541,23 @@ def test_the_error_told_is_the_error_to_expect() -> None:
     error = float(np.sqrt(np.mean((filling.fit_transform(holey) - X)[gaps, 0] ** 2)))
     assert filling.targets_ is not None
     assert filling.targets_[0].error == pytest.approx(error, rel=0.25)
+
+
+@pytest.mark.jit  # takes too long otherwise
+def test_a_row_left_out_does_not_help_to_fill_what_it_is_predicted_from() -> None:
+    ratios = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(200, 4))
+        X[:, 1:] += X[:, :1]
+        gaps = rng.random(X.shape) < 0.5
+        holey = np.where(gaps, np.nan, X)
+        filling = tgknn()
+        filled = filling.fit_transform(holey)
+        assert filling.targets_ is not None
+        error = np.sqrt(np.mean((filled - X)[gaps[:, 0], 0] ** 2))
+        ratios.append(filling.targets_[0].error / error)
+    assert np.mean(ratios) > 0.9  # with what the row itself fills it is far less
 
 
 @pytest.mark.parametrize("k", [1, 4, 500])

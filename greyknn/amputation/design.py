@@ -163,7 +163,7 @@ def _looks_like_a_matrix(names: Names, patterns: Any) -> bool:
         isinstance(row, list | tuple)
         and len(row) == len(names)
         and all(isinstance(cell, int | np.integer | np.bool_) and cell in (0, 1) for cell in row)
-        for row in patterns
+        for row in patterns or [()]
     )
 
 

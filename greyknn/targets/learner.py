@@ -149,10 +149,10 @@ class Learner:
         kernels.resemblances(seen, everyone, task.weights, self.codes, self.rho, new)
         parts: list[tuple[Any, Floats]] = []
         for one, found in zip(target.nears, self._near(task, seen, kernels), strict=True):
-            counted = near.shares(found)[0, : one.size]
+            counted = near.shares(found, task.given)[0, : one.size]
             near_by = found.rows[0, : one.size], counted / max(counted.sum(), 1e-300)
             alike = pillars, np.ones(len(pillars)) / len(pillars)
-            parts.append(near_by if found.counts[0] else alike)
+            parts.append(near_by if counted.any() else alike)
         with LEARNING, threadpool_limits(1, "blas"):
             grades = self._grades(task, kernels)
             parts += [(pillars, one.shares(grades, new[0, pillars])) for one in target.resembling]

@@ -73,8 +73,8 @@ class TargetModel:
         """Learn every column with gaps and fill it; arguments as for ``Model.fit``."""
         if settings.metric_on != "observed":
             raise ValueError(
-                f"metric_on={settings.metric_on!r} is for the paper's methods; the target-weighted "
-                "method compares what was observed. Leave metric_on out."
+                f"metric_on={settings.metric_on!r} is for the paper's methods; method='tgknn' "
+                "compares what was observed. Leave metric_on out."
             )
         scale, ranks = Scale.fit(values, categorical), Ranks.fit(values, categorical)
         scaled = scale.scaled(values), ranks.scaled(values)

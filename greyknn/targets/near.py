@@ -13,14 +13,14 @@ SIZES = (1, 2, 3, 5, 8, 12, 20, 30, 40)
 """The k to choose from."""
 
 
-def shares(neighbors: Neighbors) -> Floats:
+def shares(neighbors: Neighbors, given: Floats) -> Floats:
     """Weight 1 / D^2 of each neighbour (equation 36), (n_queries, k); 0 behind the last one.
 
-    There distances are infinite. Where some are at no distance only these count, the limit of the
-    formula.
+    There distances are infinite, as of rows with NaN in ``given``, which do not count. Where some
+    are at no distance only these count, the limit of the formula.
     """
-    distances = neighbors.distances
-    equal = distances[:, :1] == 0.0
+    distances = np.where(np.isnan(given[neighbors.rows]), np.inf, neighbors.distances)
+    equal = (distances == 0.0).any(axis=1, keepdims=True)
     with np.errstate(divide="ignore"):
         weights: Floats = np.where(equal, distances == 0.0, 1.0 / distances**2)
     return weights
@@ -50,7 +50,7 @@ def means(
     mean : array of shape (n_queries, n_outputs)
     """
     values = given[neighbors.rows]
-    weights = np.where(np.isnan(values), 0.0, shares(neighbors))
+    weights = shares(neighbors, given)
     everyone = np.arange(len(values))
     scores = np.zeros((len(values), max(levels, 1)))
     total = np.zeros(len(values))
