@@ -20,6 +20,9 @@ from bench.paper_tables import cubes_gaps, four_cubes, iris_gaps
 from greyknn.evaluation.fillers import Filler
 from greyknn.evaluation.tables import Data
 
+# Benchmarks are no part of what is covered.
+pytestmark = pytest.mark.jit
+
 CUBE_BITS = (0.40, 0.28, 0.21)
 
 # ---- what is drawn

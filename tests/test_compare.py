@@ -871,6 +871,7 @@ def test_wrong_arguments(options: Any, error: Any, said: str) -> None:
         quick(X, **{"methods": "mean"} | options)
 
 
+@pytest.mark.jit
 def test_processes_give_the_rows_of_one() -> None:
     X, y = mixed(40)
     one, two = (
@@ -893,6 +894,7 @@ def test_tables_of_any_library() -> None:
     assert told == pytest.approx(expected)
 
 
+@pytest.mark.jit
 def test_ours_take_part_by_name_and_by_hand() -> None:
     X, y = mixed()
     methods = {name: name for name in greyknn.METHODS} | {
@@ -1049,6 +1051,7 @@ def shell(*args: str) -> Any:
     return CliRunner().invoke(main, command, prog_name="greyknn")
 
 
+@pytest.mark.jit
 def test_the_shell_compares(home: Path) -> None:
     options = ["--methods", "mean,knn", "-t", "species", "-o", "runs.csv", "--picture", "ranks.svg",
                "--resume", "runs.jsonl"]  # fmt: skip

@@ -26,6 +26,9 @@ from greyknn.cli import main
 from greyknn_kernels.cpu import threads
 from strategies import Case, cases
 
+# A table is filled eleven times: too slow where kernels are interpreted.
+pytestmark = pytest.mark.jit
+
 ROWS = 60 if COMPILED else 30
 
 METHODS_HERE = [

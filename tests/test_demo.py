@@ -50,6 +50,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(stdout):
         patch.setattr(palmerpenguins, "load_penguins", table.copy)
         patch.setenv("COLUMNS", "120")
+        if numba.config.DISABLE_JIT:
+            patch.setattr(demo, "REPEATS", 2)
         path = demo.run(tmp_path_factory.mktemp("demo") / "new" / "folder")
     return Told(stdout.getvalue(), path, X, y, GreyKNNImputer().fit(X, y))
 

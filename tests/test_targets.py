@@ -216,6 +216,7 @@ def test_columns_that_are_never_observed_together() -> None:
 
 
 @pytest.mark.parametrize("labels", ["none", "one", "never", "cross-fit", "known", "unknown"])
+@pytest.mark.jit
 def test_rows_without_anything_hold_the_mean_or_mode(labels: str) -> None:
     X, y = mixed(n_rows=40)
     X[3] = np.nan
@@ -256,6 +257,7 @@ def test_categories(n_levels: int) -> None:
         assert (filled["a"].to_numpy() == words).all()
 
 
+@pytest.mark.jit
 def test_very_large_and_very_small_numbers() -> None:
     X, y = mixed(n_rows=30)
     X = X[:, :3]
@@ -304,6 +306,7 @@ def test_frames_keep_their_types(library: Any) -> None:
 # --- what must not matter
 
 
+@pytest.mark.jit
 def test_order_of_rows_and_columns_does_not_matter() -> None:
     rng = np.random.default_rng(0)
     # Ranks of a single column tie; sums of several, which count differently, do not.
@@ -317,6 +320,7 @@ def test_order_of_rows_and_columns_does_not_matter() -> None:
     assert_fills_close(turned, whole[:, columns], X[:, columns], tol=1e-7)
 
 
+@pytest.mark.jit
 def test_weights_and_distances_see_ranks() -> None:
     X, y = mixed(n_rows=40)
     bent = X.copy()
@@ -334,6 +338,7 @@ def test_weights_and_distances_see_ranks() -> None:
         np.testing.assert_array_equal(one.early, two.early)
 
 
+@pytest.mark.jit
 def test_new_rows_are_filled_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = mixed(n_rows=30)
     X[:, 4] = np.nan_to_num(X[:, 4])  # complete in fit
@@ -355,6 +360,7 @@ def test_new_rows_are_filled_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(of_mixed().fit_transform(X, y), of_mixed().fit_transform(X, y))
 
 
+@pytest.mark.jit
 def test_threads_do_not_matter_to_new_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = mixed(n_rows=30)
     new = mixed(1, 12, 0.4)[0]
@@ -399,6 +405,7 @@ def test_several_threads_may_ask_a_fitted_imputer_at_once() -> None:
 # --- labels
 
 
+@pytest.mark.jit
 def test_new_rows_know_nothing_of_labels() -> None:
     X, y = mixed(n_rows=40)
     new = mixed(1, 10, 0.4)[0]
@@ -438,6 +445,7 @@ def test_labels_that_tell_nothing(y: str) -> None:
     np.testing.assert_array_equal(of_mixed().fit_transform(X, labels), of_mixed().fit_transform(X))
 
 
+@pytest.mark.jit
 def test_cross_fitted_rows_do_not_see_their_label() -> None:
     X, y = mixed(n_rows=30)
     filling = of_mixed(label_use="cross-fit")
@@ -530,6 +538,7 @@ def test_reports() -> None:
     assert GreyKNNImputer().fit(X, y).targets_ is None
 
 
+@pytest.mark.jit
 def test_the_error_told_is_the_error_to_expect() -> None:
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(200, 2))
@@ -585,6 +594,7 @@ def test_a_perfect_relation() -> None:
 # --- many rows
 
 
+@pytest.mark.jit
 def test_of_many_donors_a_sample_carries_the_ridges(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = mixed(n_rows=80)
     before = of_mixed().fit_transform(X, y)
@@ -650,6 +660,7 @@ def test_what_does_not_go_with_it() -> None:
         Method(**fields, rho=0.0)  # type: ignore[arg-type]
 
 
+@pytest.mark.jit
 def test_rho_is_the_methods_own_unless_given() -> None:
     X, y = mixed(n_rows=40)
     plain_fill = of_mixed().fit_transform(X, y)
@@ -666,6 +677,7 @@ def test_rho_is_the_methods_own_unless_given() -> None:
 # --- in the shell
 
 
+@pytest.mark.jit
 def test_the_shell_tells_what_was_chosen(tmp_path: Any) -> None:
     X, y = mixed(n_rows=40)
     frame = pd.DataFrame(X, columns=list("abcde")).assign(y=np.where(y > 0, "up", "down"))
