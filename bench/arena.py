@@ -24,6 +24,7 @@ from sklearn.ensemble import RandomForestClassifier
 import greyknn
 from bench.report import show
 from greyknn.evaluation import Results
+from greyknn.evaluation.fillers import known
 from greyknn.evaluation.peers import ForestLoop
 
 MECHANISMS = ("mcar", "mar", "mnar")
@@ -52,7 +53,7 @@ def main() -> None:
     tables = dict(real_tables(given.data, given.rows))
     if given.tables:
         tables = {name: tables[name] for name in given.tables.split(",")}
-    methods: Any = CLASSIFIED if given.classify else OURS + PEERS
+    methods: Any = CLASSIFIED if given.classify else OURS + tuple(filter(installed, PEERS))
     if given.methods:
         methods = given.methods.split(",")
     own = {
@@ -72,6 +73,16 @@ def main() -> None:
         parser.exit(message=f"{fight.summary()}\nRatios are tgknn's: run it, too.\n")
     show("arena", f"Mean ranks, and tgknn's errors over those of others: {said}", verdict(fight))
     show("arena_tables", "tgknn's errors over those of the best peer, by table", by_table(fight))
+
+
+def installed(peer: str) -> bool:
+    """Whether a peer can take part."""
+    try:
+        known(peer)
+    except ImportError as error:
+        print(f"without {peer}: {error}")
+        return False
+    return True
 
 
 def real_tables(folder: Path | None, most_rows: int) -> Iterator[tuple[str, tuple[Any, Any, Any]]]:
