@@ -71,7 +71,7 @@ def column_weights(
         return class_weights(values, categorical, labels, kernels, progress)
     information = feature_information(values, categorical, kernels, progress)
     others = 1.0 - np.eye(n_columns)
-    return _normalized(information, others)
+    return normalized(information, others)
 
 
 def class_weights(
@@ -83,7 +83,7 @@ def class_weights(
 ) -> Floats:
     """Each column's share of the information about the class (equation 30)."""
     information = class_information(values, categorical, labels, kernels, progress)
-    return _normalized(information, np.ones(values.shape[1]))
+    return normalized(information, np.ones(values.shape[1]))
 
 
 def class_information(
@@ -160,7 +160,7 @@ def feature_information(
     return information
 
 
-def _normalized(information: Floats, allowed: Floats) -> Floats:
+def normalized(information: Floats, allowed: Floats) -> Floats:
     """Rows that sum to 1; ``allowed`` in equal parts where there is no information."""
     information = np.where(information.sum(axis=-1, keepdims=True) > 0, information, allowed)
     total = information.sum(axis=-1, keepdims=True)

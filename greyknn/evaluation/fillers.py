@@ -97,7 +97,7 @@ class Filler:
 
 
 def _content(function: Any) -> str:
-    """What a callable does: its code, what it closes over and holds, and its source file's text."""
+    """What a callable does: its source, and its code with what it closes over and holds."""
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):

@@ -17,6 +17,7 @@ from greyknn.donors import DonorTables, Geometry
 from greyknn.model import Behind
 from greyknn.neighbors import Neighbors, nearest
 from greyknn.progress import Progress, silent
+from greyknn.relevance import normalized
 from greyknn.sharing import share
 from greyknn.targets import near
 from greyknn.targets.design import Design
@@ -78,8 +79,8 @@ class Learner:
         self.labels = label
         information = target_information(self.seen, self.codes, values.shape[1])
         others = 1.0 - np.eye(*information.shape)
-        self.weights = _normalized(information, others)
-        self.squares = _normalized(self.weights**2, others)
+        self.weights = normalized(information, others)
+        self.squares = normalized(self.weights**2, others)
         self.design = Design.of(np.column_stack([values, *label]), self.codes)
         self.targets: dict[int, Target] = {}
         self._donors: DonorTables | None = None
@@ -317,11 +318,3 @@ class Learner:
         """The line's inputs from all other columns."""
         inputs = self.design.inputs(np.column_stack([filled, *labels]))
         return inputs[:, self.design.columns != column]
-
-
-def _normalized(weights: Floats, otherwise: Floats) -> Floats:
-    """Rows that sum to 1, in equal parts where no column tells anything."""
-    weights = np.where(weights.sum(axis=1, keepdims=True) > 0.0, weights, otherwise)
-    total = weights.sum(axis=1, keepdims=True)
-    normalized: Floats = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-    return normalized
