@@ -46,11 +46,15 @@ def sort_levels(levels: set[Any]) -> list[Any]:
 
 
 class Cells(ABC):
-    """One column. `label` names it in messages, `dtype` is the library's word for its type."""
+    """One column. `label` names it in messages, `dtype` is the library's word for its type.
+
+    `ordered` tells whether the dtype says that the order of its categories means something.
+    """
 
     label: str
     kind: Kind
     integer: bool
+    ordered: bool
     dtype: str
 
     @abstractmethod
@@ -60,6 +64,10 @@ class Cells(ABC):
     @abstractmethod
     def objects(self) -> list[Any]:
         """Cells as Python objects; a missing cell as the library's own marker."""
+
+    @abstractmethod
+    def stamps(self) -> NDArray[Any] | None:
+        """Cells as datetime64 in UTC or timedelta64, None for times of day (kind "date" only)."""
 
     @abstractmethod
     def extremes(self) -> tuple[int, int]:
@@ -77,6 +85,7 @@ class ArrayCells(Cells):
         self.array, self.label, self.categories = array, label, categories
         self.kind = _ARRAY_KINDS[array.dtype.kind] if categories is None else "category"
         self.integer = array.dtype.kind in "iu"
+        self.ordered = False
         self.dtype = str(array.dtype)
 
     def numbers(self) -> NDArray[np.float64]:
@@ -84,6 +93,9 @@ class ArrayCells(Cells):
 
     def objects(self) -> list[Any]:
         return list(self.array.tolist())
+
+    def stamps(self) -> NDArray[Any] | None:
+        return self.array
 
     def extremes(self) -> tuple[int, int]:
         return int(self.array.min()), int(self.array.max())
@@ -102,6 +114,7 @@ class SeriesCells(Cells):
         self.native_dtype = self.native.type if arrow else self.native.dtype
         self.dtype = str(self.native_dtype)
         self.integer = series.dtype.is_integer()
+        self.ordered = isinstance(series.dtype, nw.Enum)  # or pandas' ordered categories
         self.kind = self._kind()
 
     def _kind(self) -> Kind:
@@ -110,7 +123,7 @@ class SeriesCells(Cells):
             return "object"
         if dtype.is_numeric():
             return "number"
-        if dtype.is_temporal():
+        if dtype.is_temporal() or self.dtype.startswith("date64"):  # which narwhals lacks
             return "date"
         if dtype.is_nested():
             return "nested"
@@ -131,6 +144,12 @@ class SeriesCells(Cells):
 
     def objects(self) -> list[Any]:
         return self.series.to_list()
+
+    def stamps(self) -> NDArray[Any] | None:
+        array: NDArray[Any] = self.series.to_numpy()
+        if array.dtype == object and self.series.implementation.is_pandas_like():
+            array = self.native.array.__arrow_array__().to_numpy()
+        return array if array.dtype.kind in "Mm" else None
 
     def extremes(self) -> tuple[int, int]:
         return int(self.series.min()), int(self.series.max())
@@ -168,7 +187,10 @@ class SeriesCells(Cells):
             if hasattr(array, "add_categories"):
                 new = set(fill.values.tolist()).difference(array.categories)
                 array = array.add_categories(sort_levels(new))
-        array[fill.mask] = fill.values
+        values: Any = fill.values
+        if getattr(self.series.dtype, "time_zone", None) is not None:
+            values = series(values).dt.tz_localize("UTC")
+        array[fill.mask] = values
         return series(array, index=index, dtype=array.dtype, copy=False)
 
     def _filled_gather(self, fill: Fill) -> nw.Series[Any]:

@@ -1,35 +1,24 @@
-"""One column: what its cells turn out to be, the codes of its cells, and fills made of codes.
-
-A dtype says what most columns are; columns of Python objects are judged by their observed values.
-Columns that are neither numbers nor categories are refused here, with the way out.
-"""
+"""One column: what fit learns about it, the codes of its cells, and fills made of codes."""
 
 from __future__ import annotations
 
-import datetime
 import numbers
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
-from decimal import Decimal
 from math import nan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from greyknn.table import dates
 from greyknn.table.cells import Cells, Fill, misfit, sort_levels
+from greyknn.table.dates import Clock
+from greyknn.table.declared import AS_LEVELS, Type
+from greyknn.table.survey import BOOLEANS, MIXED, NUMBERS, STRINGS, Survey, family_of
 
-# What cells can be, in the words of the messages.
-NUMBERS, BOOLEANS, STRINGS, MIXED = "numbers", "booleans", "strings", "mixed values"
 _HOLDS = {"number": NUMBERS, "bool": BOOLEANS, "text": STRINGS}
 _GAP, _UNSEEN = -1, -2  # codes of a cell without a level
-_TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
-_NESTED = (dict, list, tuple, set, frozenset, np.ndarray)
-_COMPLEX = (complex, np.complexfloating)
-
-
-LARGEST = 1e300
-"""Sums and differences of numbers up to this do not overflow."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +34,20 @@ class Column:
     levels : tuple
         Category of every code; () for numbers.
     family : str
-        What the cells are: "numbers", "booleans", "strings" or "mixed values".
+        What the cells are: "numbers", "booleans", "strings", "mixed values", "dates" or
+        "durations". The last two are numbers of seconds, of dates since 1970-01-01 UTC.
     integer : bool
         Whether fills are whole numbers.
     low, high : float
         Observed range of a column of numbers (exact ints where `integer`), else NaN.
     empty : bool
         Whether no value was observed; such a column is never filled.
+    ordered : bool
+        Whether the order of the levels means something.
+    text : bool
+        Whether the strings are free text rather than categories; they have levels all the same.
+    clock : Clock or None
+        What fills of dates and durations are rounded to.
     """
 
     name: Hashable
@@ -62,127 +58,18 @@ class Column:
     low: float = nan
     high: float = nan
     empty: bool = False
+    ordered: bool = False
+    text: bool = False
+    clock: Clock | None = None
+
+    @property
+    def unit(self) -> float:
+        """Seconds that fills of dates and durations are whole multiples of; 0 for all else."""
+        return 0.0 if self.clock is None else self.clock.unit
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What the cells of a column turn out to be: float64 numbers, or objects to be looked up."""
-
-    family: str | None  # None: nothing observed
-    numbers: NDArray[np.float64] | None
-    objects: list[Any]
-    distinct: set[Any]  # observed cells
-    missing: set[Any]  # the markers of missing cells
-
-
-def survey(cells: Cells, *, as_levels: bool) -> Survey:
-    """Read a column once, refusing what is neither number nor category."""
-    _refuse_kind(cells)
-    if cells.kind == "number" and not as_levels:  # the fast way: no Python object per cell
-        read = _finite(cells, cells.numbers())
-        return Survey(None if np.isnan(read).all() else NUMBERS, read, [], set(), set())
-    objects = cells.objects()
-    try:
-        distinct = set(objects)
-    except TypeError as error:
-        raise _nested(cells) from error
-    missing = {value for value in distinct if _is_missing(value)}
-    types = {type(value) for value in objects if value not in missing}
-    if cells.kind == "object":
-        _refuse_types(cells, types)
-    family = family_of(types)
-    values: NDArray[np.float64] | None = None
-    if not as_levels and family in (None, NUMBERS):
-        try:
-            floats = [nan if value in missing else float(value) for value in objects]
-        except OverflowError as error:
-            raise ValueError(f"{cells.label} holds a number too large for float64.") from error
-        values = _finite(cells, np.array(floats))
-    return Survey(family, values, objects, distinct - missing, missing)
-
-
-def family_of(types: Iterable[type]) -> str | None:
-    """Judge cells by their types."""
-    found = set()
-    for kind in types:
-        if issubclass(kind, bool | np.bool_):
-            found.add(BOOLEANS)
-        elif issubclass(kind, numbers.Real | Decimal):
-            found.add(NUMBERS)
-        else:
-            found.add(STRINGS if issubclass(kind, str | bytes) else MIXED)
-    if len(found) > 1:
-        return MIXED
-    return found.pop() if found else None
-
-
-def _is_missing(value: Any) -> bool:
-    """None, NaN, NaT and NA: what is not equal to itself, or will not say."""
-    if value is None:
-        return True
-    try:
-        return bool(value != value)
-    except (TypeError, ValueError):
-        return type(value).__name__ == "NAType"
-
-
-def _finite(cells: Cells, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    infinite = np.isinf(values)
-    if infinite.any():
-        raise ValueError(
-            f"{cells.label} holds infinity in row {infinite.argmax()}: replace it by a number, or "
-            "by NaN to have it filled."
-        )
-    too_large = np.abs(values) > LARGEST
-    if too_large.any():
-        row = too_large.argmax()
-        raise ValueError(
-            f"{cells.label} holds {values[row]:g} in row {row}, and numbers beyond {LARGEST:g} "
-            "cannot be averaged: divide the column by a power of 10, or make the cell NaN."
-        )
-    return values
-
-
-def _refuse_kind(cells: Cells) -> None:
-    if cells.kind == "date":
-        raise _dates(cells)
-    if cells.kind == "nested":
-        raise _nested(cells)
-    if cells.kind == "complex":
-        raise _complex(cells)
-    if cells.kind == "other":
-        raise TypeError(
-            f"{cells.label} is {cells.dtype}, neither numbers nor categories: convert it to a "
-            "numeric or string dtype, or drop it."
-        )
-
-
-def _refuse_types(cells: Cells, types: set[type]) -> None:
-    for wrong, error in ((_TIMES, _dates), (_NESTED, _nested), (_COMPLEX, _complex)):
-        if any(issubclass(kind, wrong) for kind in types):
-            raise error(cells)
-
-
-def _dates(cells: Cells) -> TypeError:
-    return TypeError(
-        f"{cells.label} holds dates or times ({cells.dtype}): turn them into numbers, for example "
-        "days since a date, or drop the column."
-    )
-
-
-def _nested(cells: Cells) -> TypeError:
-    return TypeError(
-        f"{cells.label} holds nested cells ({cells.dtype}), and every cell of the argument must be "
-        "a string, a bool or a number: expand the column into several, or drop it."
-    )
-
-
-def _complex(cells: Cells) -> ValueError:
-    return ValueError(f"Complex data not supported: {cells.label} ({cells.dtype}).")
-
-
-def learn(name: Hashable, cells: Cells, seen: Survey, *, declared: bool, keep: bool) -> Column:
-    """Describe a column: a category if `declared` or not made of numbers, `keep` it if empty."""
+def learn(name: Hashable, cells: Cells, seen: Survey, *, said: Type | None, keep: bool) -> Column:
+    """Describe a column: a category if `said` or not made of numbers, `keep` it if empty."""
     if seen.family is None:
         if keep:
             return Column(name, empty=True)
@@ -190,8 +77,15 @@ def learn(name: Hashable, cells: Cells, seen: Survey, *, declared: bool, keep: b
             f"{cells.label} has no observed value: drop it, or keep it as it is with "
             "keep_empty_features=True."
         )
-    if declared or cells.kind == "category" or seen.numbers is None:
-        return Column(name, True, levels_of(cells, seen), seen.family)
+    if said in AS_LEVELS or cells.kind == "category" or seen.numbers is None:
+        ordered = said == "ordinal" or (said is None and cells.ordered)
+        return Column(
+            name, True, levels_of(cells, seen), seen.family, ordered=ordered, text=said == "text"
+        )
+    if seen.stamps is not None:
+        clock = Clock.of(seen.stamps)
+        low, high = clock.span
+        return Column(name, family=seen.family, low=low, high=high, clock=clock)
     whole = cells.integer
     if cells.kind == "object":
         whole = all(isinstance(value, numbers.Integral) for value in seen.distinct)
@@ -246,7 +140,9 @@ def check_family(column: Column, cells: Cells, seen: Survey) -> None:
 
 
 def fill_of(column: Column, cells: Cells, mask: NDArray[np.bool_], filled: NDArray[Any]) -> Fill:
-    """Turn fills into what the column holds: whole numbers, levels."""
+    """Turn fills into what the column holds: whole numbers, levels, dates."""
+    if column.clock is not None:
+        return _fill_of_dates(column.clock, cells, mask, filled)
     values: NDArray[Any] = filled
     family: str | None = column.family
     if column.categorical:
@@ -263,6 +159,23 @@ def fill_of(column: Column, cells: Cells, mask: NDArray[np.bool_], filled: NDArr
         held = bool((values % 1 == 0).all())  # levels such as 2.5 do not fit an integer dtype
     fill = Fill(mask, values, fresh=not held and bool(mask.all()))
     if not (held or fill.fresh or cells.kind == "object"):
+        raise misfit(cells, fill)
+    return fill
+
+
+def _fill_of_dates(
+    clock: Clock, cells: Cells, mask: NDArray[np.bool_], seconds: NDArray[np.float64]
+) -> Fill:
+    stamps = clock.nearest(seconds)
+    if cells.kind == "object" and not mask.all():
+        like = next(cell for cell, gap in zip(cells.objects(), mask, strict=True) if not gap)
+        return Fill(mask, dates.objects_like(stamps, like), fresh=False)
+    dtype = f"{stamps.dtype.kind}8[us]"  # which every library has
+    own = cells.stamps() if cells.kind == "date" else None
+    held = own is not None and own.dtype.kind == stamps.dtype.kind
+    values = dates.cast(stamps, own.dtype if own is not None and held else dtype)
+    fill = Fill(mask, stamps if values is None else values, fresh=not held and bool(mask.all()))
+    if values is None or not (held or fill.fresh):
         raise misfit(cells, fill)
     return fill
 

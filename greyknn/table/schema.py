@@ -2,13 +2,14 @@
 
 `Schema.fit` learns what the columns are and codes them, `Schema.encode` codes new rows by the same
 levels, and `Schema.restore` writes fills into the gaps of the user's own table and nothing else.
-What a column is, `columns.py` knows; how libraries store it, `frames.py` and `cells.py`.
+What the user says that columns are, `declared.py` knows; what their cells turn out to be,
+`survey.py`; what fit learns of them, `columns.py`; how libraries store them, `frames.py` and
+`cells.py`.
 """
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 
 from greyknn.table.cells import Fill
 from greyknn.table.columns import (
-    NUMBERS,
     Column,
     check_family,
     coded_cells,
@@ -26,9 +26,10 @@ from greyknn.table.columns import (
     fill_of,
     learn,
     levels_of,
-    survey,
 )
+from greyknn.table.declared import AS_LEVELS, check_declared, declared, is_free_text, listed
 from greyknn.table.frames import Table, open_labels, open_table, to_array
+from greyknn.table.survey import survey
 
 __all__ = ["Coded", "Column", "Schema", "encode_labels"]
 
@@ -81,6 +82,9 @@ class Schema:
         *,
         categorical_features: Any = "from_dtype",
         keep_empty_features: bool = False,
+        dates: bool = False,
+        texts: bool = False,
+        types: Any = None,
     ) -> tuple[Schema, Coded]:
         """Learn the columns of a table and code it.
 
@@ -93,6 +97,15 @@ class Schema:
             None they are refused.
         keep_empty_features : bool
             Keep a column without any observed value as it is, rather than refuse it.
+        dates : bool
+            Read dates, datetimes and durations as numbers of seconds, rather than refuse them.
+        texts : bool
+            Tell free text from categories: strings of more than 20 cells, most of them distinct,
+            with two words or more on average.
+        types : mapping of column name or position to str, or None
+            "numeric", "categorical", "ordinal", "boolean", "datetime" or "text", over what the
+            dtype, `categorical_features` and `dates` say; it converts nothing. Levels of
+            "ordinal" are in the order of a category dtype, else sorted.
 
         Raises
         ------
@@ -100,18 +113,21 @@ class Schema:
             A table or a column that cannot be filled; the message names it and the way out.
         """
         table = open_table(X)
-        declared = _declared(categorical_features, table)
+        said = declared(categorical_features, types, table)
         coded, columns = _blank(table), []
         for j, cells in enumerate(table.cells):
-            seen = survey(cells, as_levels=bool(declared[j]))
-            if categorical_features is None and seen.family not in (None, NUMBERS):
+            seen = survey(
+                cells, as_levels=said[j] in AS_LEVELS, as_dates=dates or said[j] == "datetime"
+            )
+            check_declared(said[j], cells, seen)
+            if categorical_features is None and said[j] is None and seen.numbers is None:
                 raise ValueError(
                     f"{cells.label} holds {seen.family}, and categorical_features=None allows "
                     'numbers only: use "from_dtype", or make them numbers.'
                 )
-            column = learn(
-                table.names[j], cells, seen, declared=bool(declared[j]), keep=keep_empty_features
-            )
+            if texts and said[j] is None and is_free_text(cells, seen):
+                said[j] = "text"
+            column = learn(table.names[j], cells, seen, said=said[j], keep=keep_empty_features)
             columns.append(column)
             if not column.empty:
                 coded.values[:, j], coded.gaps[:, j] = coded_cells(column, seen)
@@ -131,7 +147,7 @@ class Schema:
         for j, (column, cells) in enumerate(zip(self.columns, table.cells, strict=True)):
             if column.empty:
                 continue
-            seen = survey(cells, as_levels=column.categorical)
+            seen = survey(cells, as_levels=column.categorical, as_dates=column.clock is not None)
             check_family(column, cells, seen)
             coded.values[:, j], coded.gaps[:, j] = coded_cells(column, seen)
         return coded
@@ -147,7 +163,8 @@ class Schema:
         X : the table that `coded` was made of
         coded : Coded
         filled : float64, shape (n_rows, n_columns)
-            Numbers on the scale of X, codes for categories; read at `coded.gaps` only.
+            Numbers on the scale of X, seconds for dates, codes for categories; read at
+            `coded.gaps` only.
 
         Raises
         ------
@@ -170,7 +187,7 @@ class Schema:
         if len(table.names) != len(names):
             raise ValueError(
                 f"X has {len(table.names)} columns, but the table at fit had {len(names)}: "
-                f"{_listed(names)}."
+                f"{listed(names)}."
             )
         if not (self.named and table.named) or table.names == names:
             return
@@ -178,11 +195,11 @@ class Schema:
         missing = [name for name in names if name not in table.names]
         if unknown or missing:
             raise ValueError(
-                f"The columns of X are not those of fit: {_listed(unknown)} unknown to fit, "
-                f"{_listed(missing)} missing from X."
+                f"The columns of X are not those of fit: {listed(unknown)} unknown to fit, "
+                f"{listed(missing)} missing from X."
             )
         raise ValueError(
-            f"The columns of X come in another order than at fit: select {_listed(names)}."
+            f"The columns of X come in another order than at fit: select {listed(names)}."
         )
 
 
@@ -219,45 +236,3 @@ def encode_labels(y: Any, n_rows: int) -> tuple[NDArray[np.int64], tuple[Any, ..
 def _blank(table: Table) -> Coded:
     shape = table.n_rows, len(table.names)
     return Coded(np.full(shape, nan), np.zeros(shape, dtype=bool))
-
-
-def _declared(features: Any, table: Table) -> NDArray[np.bool_]:
-    """Resolve `categorical_features` to a mask, by scikit-learn's conventions."""
-    width = len(table.names)
-    declared = np.zeros(width, dtype=bool)
-    if features is None or (isinstance(features, str) and features == "from_dtype"):
-        return declared
-    if isinstance(features, str) or not isinstance(features, Iterable):
-        raise ValueError(
-            f'categorical_features is {features!r}; pass "from_dtype", None, or a list of column '
-            "names, positions or booleans."
-        )
-    chosen = list(features)
-    if chosen and all(isinstance(item, bool | np.bool_) for item in chosen):
-        if len(chosen) != width:
-            raise ValueError(
-                f"categorical_features is a mask of {len(chosen)} columns, but X has {width}."
-            )
-        return np.array(chosen, dtype=bool)
-    positions = {name: j for j, name in enumerate(table.names)} if table.named else {}
-    for item in chosen:
-        if isinstance(item, numbers.Integral):
-            if not 0 <= int(item) < width:
-                raise ValueError(
-                    f"categorical_features has position {item}, but X has columns 0 to {width - 1}."
-                )
-            declared[int(item)] = True
-        elif isinstance(item, Hashable) and item in positions:
-            declared[positions[item]] = True
-        else:
-            raise ValueError(
-                f"categorical_features has {item!r}, but X has "
-                + (f"the columns {_listed(table.names)}." if table.named else "no column names.")
-            )
-    return declared
-
-
-def _listed(names: Iterable[Hashable]) -> str:
-    """Names for a message, at most six of them."""
-    shown = [repr(name) for name in names]
-    return ", ".join(shown[:6] + [f"and {len(shown) - 6} more"] * (len(shown) > 6)) or "none"
