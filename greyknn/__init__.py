@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from greyknn.amputation import ampute, ampute_logistic
     from greyknn.api import impute
+    from greyknn.deep import DeepImputer
     from greyknn.evaluation import compare
     from greyknn.explanation import Donor
     from greyknn.grades import grey_relational_coefficients, grey_relational_grades
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "METHODS",
+    "DeepImputer",
     "Donor",
     "GreyKNNImputer",
     "KNNImputer",
@@ -42,6 +44,7 @@ _HOMES = {
     "impute": "api",
     "grey_relational_coefficients": "grades",
     "grey_relational_grades": "grades",
+    "DeepImputer": "deep",
     "Donor": "explanation",
     "GreyKNNImputer": "imputer",
     "KNNImputer": "knn_imputer",

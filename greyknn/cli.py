@@ -13,11 +13,17 @@ import click
 from greyknn import METHODS, __version__, files, shell
 from greyknn.comparing import compare
 from greyknn.progress import reporting
-from greyknn.reading import SHOWN, Source, source_options
+from greyknn.reading import SHOWN, Asked, Source, source_options
 from greyknn.shell import complaining
 
 if TYPE_CHECKING:
     from greyknn.imputer import GreyKNNImputer
+
+DEEP = "deep"
+"""The deep imputer, which is no row of METHODS."""
+
+SHARED = {"method", "device", "random_state", "label_use"}
+"""Options of the neighbours' methods that mean something to the deep imputer, too."""
 
 
 @click.group(
@@ -45,7 +51,10 @@ Examples:
 @source_options
 @click.option("-o", "--output", required=True, metavar="FILE", help="Filled table; - is stdout.")
 @click.option("--keep-empty", is_flag=True, help="Leave columns without any value empty.")
-@click.option("--method", type=click.Choice(list(METHODS)), default="cgknn", show_default=True)
+@click.option(
+    "--method", type=click.Choice([*METHODS, DEEP]), default="cgknn", show_default=True,
+    help="deep is a network that starts from near rows; it needs greyknn[deep].",
+)  # fmt: skip
 @click.option(
     "-k", "--k", "n_neighbors", callback=shell.neighbors, default="cv", show_default=True,
     metavar="INT|cv|masked",
@@ -74,11 +83,18 @@ Examples:
     "--seed", "random_state", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
     help="Of the folds that choose k and cross-fit.",
 )  # fmt: skip
+@click.option("--groups", metavar="COLUMN", help="deep: what tells one series from another.")
+@click.option("--time", metavar="COLUMN", help="deep: the time within a series.")
+@click.option(
+    "--time-budget", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+    help="deep: when training ends at the latest.",
+)  # fmt: skip
 @click.option("-f", "--force", "--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("--traceback", is_flag=True, help="Show where in the program an error came from.")
+@click.pass_context
 def impute(
-    source: Source, output: str, keep_empty: bool, force: bool, quiet: bool, traceback: bool,
+    ctx: click.Context, source: Source, output: str, keep_empty: bool, force: bool, quiet: bool, traceback: bool,
     **engine: Any,
 ) -> None:  # fmt: skip
     """Fill the gaps of the table in file DATA (csv, tsv, parquet, feather; - is csv from stdin).
@@ -95,17 +111,13 @@ def impute(
             with reporting(verbose) as progress:
                 asked = source.read(keep_empty=keep_empty, progress=progress)
             table, gaps, X = asked.table, asked.gaps, asked.X
-            from greyknn.imputer import GreyKNNImputer  # --help must not wait for scikit-learn
-
-            imputer = GreyKNNImputer(
-                categorical_features=asked.categories, verbose=verbose, **engine
-            )
+            imputer, y = _imputer(ctx, asked, verbose, engine)
             # The command has said these by its own names for columns and options.
             warnings.filterwarnings(
                 "ignore", "y has .* different labels|Column .* (has another|is taken|counts)"
             )
             if any(gaps.values()):
-                table.fill(list(gaps), imputer.fit_transform(X, asked.y))
+                table.fill(list(gaps), imputer.fit_transform(X, y))
             with reporting(verbose) as progress:
                 files.write(table, handle, output, source.data, progress)
         if not quiet:
@@ -145,7 +157,47 @@ def doctor(ctx: click.Context, traceback: bool) -> None:
 main.add_command(compare)
 
 
-def _summarize(imputer: GreyKNNImputer, gaps: dict[str, int], target: str | None) -> None:
+def _imputer(
+    ctx: click.Context, asked: Asked, verbose: int, engine: dict[str, Any]
+) -> tuple[Any, Any]:
+    """The imputer that the options ask for, and the labels that it is to see."""
+    series = {name: engine.pop(name) for name in ("groups", "time", "time_budget")}
+    given = {
+        name
+        for name in (*series, *engine)
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+    method = engine["method"]
+    other = given & (set(engine) - SHARED if method == DEEP else set(series))
+    if other:
+        option = next(p.opts[-1] for p in ctx.command.params if p.name == min(other))
+        raise click.UsageError(f"{option} means nothing to --method {method}: leave it out.", ctx)
+    if method != DEEP:
+        from greyknn.imputer import GreyKNNImputer  # --help must not wait for scikit-learn
+
+        imputer = GreyKNNImputer(categorical_features=asked.categories, verbose=verbose, **engine)
+        return imputer, asked.y
+    if engine["label_use"] == "cross-fit":
+        raise click.UsageError("--label-use cross-fit is not for --method deep.", ctx)
+    from greyknn.deep import DeepImputer
+
+    types = dict.fromkeys(asked.categories, "categorical")
+    for name in ("groups", "time"):
+        if series[name] is not None and series[name] not in asked.gaps:
+            raise click.UsageError(f"--{name} {series[name]!r}: there is no such column.", ctx)
+    columns = list(asked.gaps)
+    places = {
+        name: None if series[name] is None else columns.index(series[name])
+        for name in ("groups", "time")
+    }
+    imputer = DeepImputer(
+        types=types, **places, time_budget=series["time_budget"], device=engine["device"],
+        random_state=engine["random_state"], verbose=verbose,
+    )  # fmt: skip
+    return imputer, asked.y if engine["label_use"] == "fit" else None
+
+
+def _summarize(imputer: Any, gaps: dict[str, int], target: str | None) -> None:
     total = sum(gaps.values())
     if total == 0:
         click.echo("  no gaps, so nothing was filled", err=True)
@@ -154,6 +206,9 @@ def _summarize(imputer: GreyKNNImputer, gaps: dict[str, int], target: str | None
     shown = [f"{name} {gaps[name]:,}" for name in most[:SHOWN]]
     more = f", and {len(most) - SHOWN} columns more" if len(most) > SHOWN else ""
     click.echo(f"  filled   {total:,} gaps: {', '.join(shown)}{more}", err=True)
+    if hasattr(imputer, "report_"):
+        _tell_report(imputer, list(gaps))
+        return
     if imputer.targets_ is not None:
         _tell_targets(imputer, list(gaps))
         return
@@ -167,6 +222,19 @@ def _summarize(imputer: GreyKNNImputer, gaps: dict[str, int], target: str | None
     click.echo(f"  method   {imputer.method}, k = {imputer.n_neighbors_}{how}", err=True)
     settled = "converged" if imputer.converged_ else "not converged"
     click.echo(f"  {settled} after {imputer.n_iter_} iteration(s)", err=True)
+
+
+def _tell_report(imputer: Any, names: Sequence[str]) -> None:
+    """What the deep imputer expects of its fills."""
+    click.echo(f"  method   {DEEP}, {imputer.n_steps_} steps; hidden cells were restored:", err=True)
+    for place, skill in list(imputer.report_.items())[:SHOWN]:
+        if skill.calibration is None:
+            how = f"{skill.error:.3g} standard deviations off (the mean: {skill.naive:.3g})"
+        else:
+            how = f"{skill.error:.1%} wrong (the most frequent: {skill.naive:.1%})"
+        click.echo(f"    {names[place]}: {how}", err=True)
+    if len(imputer.report_) > SHOWN:
+        click.echo(f"    and {len(imputer.report_) - SHOWN} columns more", err=True)
 
 
 def _tell_targets(imputer: GreyKNNImputer, names: Sequence[str]) -> None:

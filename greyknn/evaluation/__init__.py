@@ -61,8 +61,9 @@ def compare(
         Names are the keys of `greyknn.METHODS`, and "mean" (or mode), "mean+indicator" (its
         classifiers also see what was missing), "knn" (scikit-learn's KNNImputer), "ridge" (its
         IterativeImputer with BayesianRidge), "mice" (the same with draws and predictive mean
-        matching), "forest" (missForest), and, if they are installed, "miceforest", "hyperimpute",
-        "r-mice", "r-missforest", "r-missranger" and "r-vim". "all" leaves out what is not.
+        matching), "forest" (missForest), and, if they are installed, "deep" (our `DeepImputer`),
+        "miceforest", "hyperimpute", "r-mice", "r-missforest", "r-missranger" and "r-vim".
+        "all" leaves out what is not.
         A transformer is fitted with y as in a ``Pipeline``; scikit-learn's imputers, which take
         numbers only, are given scaled numbers, columns of 0 and 1 for categories, and the label
         like that where it may be used. A callable takes (X, y), a pandas frame and labels or None,

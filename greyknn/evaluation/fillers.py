@@ -134,7 +134,14 @@ def _hyperimpute() -> Filler:
     return Filler(HyperImpute(), "column")
 
 
+def _deep() -> Filler:
+    from greyknn.deep import DeepImputer  # which needs torch
+
+    return Filler(DeepImputer(), compiled=True)
+
+
 PEERS: dict[str, Callable[[], Filler]] = {
+    "deep": _deep,
     "mean": lambda: Filler(_mean(), "column"),
     "mean+indicator": lambda: Filler(_mean(), "column", indicators=True),
     "knn": lambda: Filler(Encoded(KNNImputer(keep_empty_features=True), MinMaxScaler()), "column"),
@@ -148,7 +155,7 @@ PEERS: dict[str, Callable[[], Filler]] = {
     "r-missranger": partial(_from_r, "missRanger"),
     "r-vim": partial(_from_r, "VIM"),
 }
-"""Imputers of others, by name; calling one raises ImportError if its library is not installed."""
+"""Our deep imputer and imputers of others, by name; calling one raises ImportError if its library is not installed."""
 
 
 def ours(name: str) -> Filler:

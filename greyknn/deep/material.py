@@ -1,0 +1,145 @@
+"""What is learnt from, and in which portions: of small tables everything, of large ones blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from greyknn.arrays import Floats, Ints
+from greyknn.deep.copies import Block, folds_of, make_block
+from greyknn.deep.layout import Layout
+from greyknn.deep.network import Shape
+from greyknn.deep.priors import Fitted, fit_priors
+from greyknn.deep.sequences import Timeline
+
+TOGETHER = 4096
+"""Tables of at most so many rows are learnt from whole; of larger ones, block by block."""
+
+REFERENCE = 2048
+"""Rows of a larger table that priors know, and that are then not learnt from."""
+
+COPIES, BLOCK_COPIES = 16, 4
+MOST_PRIORS = 100_000_000
+"""Numbers that the priors of a block's copies may take."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a fit is asked to do; the parameters of ``DeepImputer`` that concern numbers."""
+
+    priors: tuple[str, ...] = ("grey", "em")
+    mask: str = "mcar"
+    members: int = 8
+    hidden: int | None = None
+    depth: int = 2
+    dropout: float = 0.15
+    periodic: bool | None = None
+    lr: float = 5e-3
+    weight_decay: float = 0.06
+    batch_size: int = 128
+    max_steps: int | None = None
+    patience: int = 8
+    time_budget: float | None = None
+    device: str = "cpu"
+    seed: int = 0
+    cell: str | None = None
+
+
+@dataclass
+class Material:
+    """What is learnt from, and in which portions.
+
+    Attributes
+    ----------
+    reference, reference_rows : array
+        Rows that the priors of the finished model know, and where they stand.
+    steps, per_block : int
+        All steps, and those of a block; 0 if there is but one.
+    judge : Block
+        What tells how good the network is.
+    """
+
+    settings: Settings
+    layout: Layout
+    values: Floats
+    texts: Ints
+    weight: Floats
+
+    def __post_init__(self) -> None:
+        settings, n_rows = self.settings, len(self.values)
+        self.rng = np.random.default_rng([settings.seed, 7919])
+        self.generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
+        self.whole = n_rows <= TOGETHER
+        order = self.rng.permutation(n_rows)
+        known = np.arange(n_rows) if self.whole else np.sort(order[:REFERENCE])
+        self.pool = np.arange(n_rows) if self.whole else np.sort(order[REFERENCE:])
+        self.reference_rows, self.reference = known, self.values[known]
+        self.batch_size = min(settings.batch_size, n_rows)
+        self.steps = settings.max_steps or (800 if n_rows <= 5000 else 2000)
+        width = max(self.layout.n_outputs * max(len(settings.priors), 1), 1)
+        if self.whole:
+            n_copies = int(np.clip(MOST_PRIORS // (n_rows * width), 2, COPIES))
+            self.block = self._block(self.pool, n_copies, None)
+            few = 4 if n_rows < 400 else 2
+            self.judge = replace(
+                self.block, hidden=self.block.hidden[:few], priors=self.block.priors[:few],
+                extras=self.block.extras[:few],
+            )  # fmt: skip
+            self.per_block = 0
+        else:
+            self.known = fit_priors(
+                settings.priors, self.layout, self.reference, self.layout.rows(self.reference),
+                self.generator,
+            )  # fmt: skip
+            self.size = int(np.clip(MOST_PRIORS // (BLOCK_COPIES * width), 256, TOGETHER))
+            judged = self.rng.choice(self.pool, min(REFERENCE, len(self.pool)), replace=False)
+            self.judge = self._block(np.sort(judged), 2, self.known)
+            self.per_block = 128
+
+    def shape(self) -> Shape:
+        """How large the network should be."""
+        settings, n_rows = self.settings, len(self.values)
+        hidden = settings.hidden or (64 if n_rows < 300 else 128 if n_rows <= 20_000 else 256)
+        periodic = settings.periodic
+        if periodic is None:
+            periodic = n_rows >= 500 and self.layout.n_numbers <= 100
+        return Shape(
+            settings.members, hidden, settings.depth, settings.dropout, periodic,
+            len(settings.priors), self.layout.n_embeddings, n_texts=self.texts.shape[1],
+        )  # fmt: skip
+
+    def blocks(self) -> Iterator[Block]:
+        """Portions to learn from, endlessly."""
+        while True:
+            if self.whole:
+                yield self.block
+                continue
+            some = self.rng.choice(self.pool, min(self.size, len(self.pool)), replace=False)
+            yield self._block(np.sort(some), BLOCK_COPIES, self.known)
+
+    def fitted(self) -> list[Fitted]:
+        """Priors that know the reference without further holes."""
+        if not self.whole:
+            return self.known
+        rows = self.layout.rows(self.reference)
+        return fit_priors(
+            self.settings.priors, self.layout, self.reference, rows, self.generator
+        )
+
+    def _block(
+        self, rows: Ints, n_copies: int, fitted: list[Fitted] | None,
+        timeline: Timeline | None = None,
+    ) -> Block:  # fmt: skip
+        settings = self.settings
+        folds = folds_of(rows, self.layout.n_cells, settings.members, settings.seed)
+        block = make_block(
+            self.values[rows], self.layout, settings.priors, n_copies=n_copies,
+            mask=settings.mask, folds=folds, texts=torch.from_numpy(self.texts[rows]),
+            weight=torch.from_numpy(self.weight[rows]).float(), generator=self.generator,
+            fitted=fitted, timeline=timeline,
+        )  # fmt: skip
+        device = torch.device(settings.device)
+        return block if device.type == "cpu" else block.to(device)

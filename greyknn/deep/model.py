@@ -1,0 +1,201 @@
+"""A fitted deep imputer in numbers: priors, network and what was learnt from held-out cells.
+
+Everything here is a coded matrix (``table``), its columns those that take part, the label last.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from greyknn.arrays import Bools, Floats, Ints
+from greyknn.deep.heldout import Verdict, collect, judge_columns, normalised, probabilities
+from greyknn.deep.layout import Layout
+from greyknn.deep.material import Material, Settings
+from greyknn.deep.network import Batch, Network
+from greyknn.deep.passages import Passages
+from greyknn.deep.priors import Fitted, guesses
+from greyknn.deep.sequences import Reading, Timeline
+from greyknn.deep.training import History, Schedule, Trainer
+
+CHUNK = 4096
+"""Rows that are filled at a time."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What is said about rows, in the network's terms.
+
+    Attributes
+    ----------
+    outputs : array of shape (n_rows, n_outputs)
+        Means of standardised numbers, probabilities of levels.
+    scales : array of shape (n_rows, n_numbers)
+        Standard deviations before calibration.
+    """
+
+    outputs: Floats
+    scales: Floats
+
+
+@dataclass
+class DeepModel:
+    """What a fit learnt.
+
+    Attributes
+    ----------
+    settings : Settings
+    layout : Layout
+    reference : array of shape (n_reference, n_columns)
+        Coded rows that the priors know.
+    reference_rows : array of shape (n_reference,)
+        Their positions in the training table.
+    priors : list of Fitted
+    network : Network
+    verdict : Verdict
+    history : History
+    unit : float
+        Of time: a step of the series that were learnt from.
+    """
+
+    settings: Settings
+    layout: Layout
+    reference: Floats
+    reference_rows: Ints
+    priors: list[Fitted]
+    network: Network
+    verdict: Verdict
+    history: History
+    unit: float = 1.0
+
+    @classmethod
+    def fit(
+        cls, settings: Settings, values: Floats, categorical: Bools, levels: Ints, targets: Bools,
+        *, ordered: Bools | None = None, dates: Bools | None = None, texts: Ints | None = None, weight: Floats | None = None,
+        timeline: Timeline | None = None,
+        class_weights: Callable[[Layout], torch.Tensor] | None = None,
+        report: Callable[[int, int, float], None] = lambda *_: None,
+    ) -> DeepModel:  # fmt: skip
+        """Learn from a coded table.
+
+        Parameters
+        ----------
+        settings : Settings
+        values : array of shape (n_rows, n_columns)
+            Every column has an observed value.
+        categorical, targets : array of shape (n_columns,)
+            What is not a target is looked at only.
+        levels : array of shape (n_columns,)
+            How many codes a category has.
+        ordered, dates : array of shape (n_columns,), optional
+            Categories whose codes are in order; numbers that are seconds since 1970.
+        texts : array of shape (n_rows, n_texts, n_grams), optional
+        weight : array of shape (n_rows,), optional
+        timeline : Timeline, optional
+            The series of the table.
+        class_weights : callable, optional
+            From a layout to what each output counts.
+        report : callable
+            Called with the step, all steps and the loss.
+        """
+        begun = time.monotonic()
+        n_rows = len(values)
+        texts = np.zeros((n_rows, 0, 1), dtype=np.int64) if texts is None else texts
+        weight = np.ones(n_rows) if weight is None else weight
+        if timeline is not None:
+            order = timeline.order
+            values, texts, weight = values[order], texts[order], weight[order]
+        layout = Layout.fit(values, categorical, levels, targets, ordered, dates)
+        material: Material
+        if timeline is None:
+            material = Material(settings, layout, values, texts, weight)
+        else:
+            # What interpolation says comes last, as it is not fitted with the others.
+            names = sorted(settings.priors, key="time".__eq__)
+            settings = replace(settings, priors=tuple(names), cell=settings.cell or "gru")
+            material = Passages(settings, layout, values, texts, weight, timeline)
+        shape = material.shape()
+        device = torch.device(settings.device)
+        generator = torch.Generator().manual_seed(settings.seed)
+        network = Network(layout, shape, generator).to(device)
+        schedule = Schedule(
+            material.steps, material.batch_size, settings.lr, settings.weight_decay,
+            settings.patience,
+            begun + settings.time_budget if settings.time_budget else float("inf"),
+        )  # fmt: skip
+        count = torch.ones(layout.n_outputs)
+        if class_weights is not None:
+            count = class_weights(layout)
+        noise = torch.Generator(device).manual_seed(settings.seed)
+        trainer = Trainer(network, layout, schedule, noise, count.to(device))
+        history = trainer.run(material.blocks(), material.per_block, material.judge, report)
+        held_out = collect(network, layout, material.judge)
+        verdict = judge_columns(held_out, layout, settings.priors)
+        return cls(
+            settings, layout, material.reference, material.reference_rows, material.fitted(),
+            network, verdict, history, 1.0 if timeline is None else timeline.unit,
+        )  # fmt: skip
+
+    def predict(
+        self, values: Floats, texts: Ints | None = None, timeline: Timeline | None = None
+    ) -> Predicted:
+        """What is expected of every cell of coded rows (n_rows, n_columns).
+
+        A model of series takes rows without a timeline for series of one row each.
+        """
+        texts = np.zeros((len(values), 0, 1), dtype=np.int64) if texts is None else texts
+        if self.settings.cell is not None:
+            alone = Timeline.of(np.arange(len(values)), np.zeros(len(values)))
+            return self._along(values, texts, timeline or alone)
+        parts = [
+            self._predict(values[begin : begin + CHUNK], texts[begin : begin + CHUNK])
+            for begin in range(0, len(values), CHUNK)
+        ]
+        return Predicted(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def _along(self, values: Floats, texts: Ints, timeline: Timeline) -> Predicted:
+        """What is expected of rows by their series, window by window."""
+        layout, order = self.layout, timeline.order
+        values, texts = values[order], texts[order]
+        known = layout.frequencies(layout.rows(self.reference))
+        lines, extras = replace(timeline, unit=self.unit).look(layout.rows(values), layout, known)
+        outputs = np.empty((len(values), layout.n_outputs))
+        scales = np.empty((len(values), layout.n_numbers))
+        for windows in timeline.windows().portions(CHUNK):
+            reading = windows.reading()
+            rows, kept = reading.rows.numpy(), reading.kept.numpy()
+            said = self._predict(values[rows], texts[rows], lines[rows], extras[rows], reading)
+            places = order[rows[kept]]
+            outputs[places], scales[places] = (part[kept] for part in said)
+        return Predicted(outputs, scales)
+
+    @torch.no_grad()
+    def _predict(
+        self, values: Floats, texts: Ints, lines: torch.Tensor | None = None,
+        extras: torch.Tensor | None = None, reading: Reading | None = None,
+    ) -> tuple[Floats, Floats]:  # fmt: skip
+        layout, device = self.layout, next(self.network.parameters()).device
+        rows = layout.rows(values)
+        extras = torch.zeros(len(rows), 0) if extras is None else extras
+        lines = lines if "time" in self.settings.priors else None
+        priors = guesses(self.priors, values, rows, layout, lines=lines)
+        members = self.network.shape.members
+        net, logs = [], []
+        size = max(4_000_000 // (members * max(layout.n_outputs, 64) * 4), 1)
+        for some in torch.arange(len(values)).split(size if reading is None else len(values)):
+            batch = Batch(
+                rows.dense[some], rows.seen[some], rows.embeds[some], priors[some],
+                torch.from_numpy(texts)[some], extras[some],
+            )  # fmt: skip
+            parts = (part.to(device).expand(members, *part.shape) for part in batch[:-1])
+            read = None if reading is None else reading.to(device)
+            outputs, log = self.network(Batch(*parts, read))
+            net.append(probabilities(layout, outputs).mean(0).cpu())
+            logs.append(log.mean(0).cpu())
+        proposals = torch.cat([torch.cat(net)[:, None], normalised(layout, priors)], 1)
+        stacked = self.verdict.stack(layout, proposals.double().numpy())
+        return stacked, torch.cat(logs).clamp(-5.0, 3.0).exp().double().numpy()

@@ -1,0 +1,87 @@
+"""What is learnt from tables of series: windows, whose every other copy lacks runs of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+
+from greyknn.deep.copies import Block
+from greyknn.deep.material import BLOCK_COPIES, COPIES, MOST_PRIORS, REFERENCE, Material
+from greyknn.deep.network import Shape
+from greyknn.deep.priors import Fitted, fit_priors
+from greyknn.deep.sequences import Timeline, n_extras
+
+TOGETHER = 16_384
+"""Tables of at most so many rows are learnt from whole; of larger ones, some windows at a time."""
+
+STEPS = 24
+"""Rows that a step learns from for each one that it would of a table without series."""
+
+
+@dataclass
+class Passages(Material):
+    """Windows of series, as portions to learn from; all rows are sorted.
+
+    Attributes
+    ----------
+    timeline : Timeline
+        Its order is that of the rows.
+    """
+
+    timeline: Timeline
+
+    def __post_init__(self) -> None:
+        settings, n_rows = self.settings, len(self.values)
+        self.rng = np.random.default_rng([settings.seed, 7919])
+        self.generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
+        known = np.sort(self.rng.permutation(n_rows)[:REFERENCE])
+        self.reference, self.reference_rows = self.values[known], self.timeline.order[known]
+        self.timeline = replace(self.timeline, order=np.arange(n_rows))
+        self.whole = n_rows <= TOGETHER
+        self.batch_size = STEPS * settings.batch_size
+        self.steps = settings.max_steps or 500
+        self.per_block = 0 if self.whole else 64
+        width = max(self.layout.n_outputs * max(len(settings.priors), 1), 1)
+        if self.whole:
+            n_copies = int(np.clip(MOST_PRIORS // (n_rows * width), 2, COPIES))
+            self.block = self._along(self.timeline, n_copies)
+        else:
+            self.size = int(np.clip(MOST_PRIORS // (BLOCK_COPIES * width), 1024, TOGETHER))
+            self.block = self._drawn(2)
+        few = 4 if n_rows < 400 else 2
+        self.judge = replace(
+            self.block, hidden=self.block.hidden[:few], priors=self.block.priors[:few],
+            extras=self.block.extras[:few],
+        )  # fmt: skip
+
+    def shape(self) -> Shape:
+        """How large the network should be."""
+        hidden = self.settings.hidden or 64
+        return replace(
+            super().shape(), hidden=hidden, n_extras=n_extras(self.layout), cell=self.settings.cell
+        )
+
+    def blocks(self) -> Iterator[Block]:
+        """Portions to learn from, endlessly."""
+        while True:
+            yield self.block if self.whole else self._drawn(BLOCK_COPIES)
+
+    def fitted(self) -> list[Fitted]:
+        """Priors that know some rows without further holes."""
+        rows = self.layout.rows(self.reference)
+        names = self.settings.priors
+        return fit_priors(names, self.layout, self.reference, rows, self.generator)
+
+    def _drawn(self, n_copies: int) -> Block:
+        """Windows with so many rows, each as a series of its own."""
+        windows = self.timeline.windows(overlap=0)
+        windows = windows.chosen(self.rng.permutation(len(windows)))
+        n_windows = max(int((windows.lengths.cumsum() <= self.size).sum()), 1)
+        return self._along(self.timeline.part(windows.chosen(np.arange(n_windows))), n_copies)
+
+    def _along(self, timeline: Timeline, n_copies: int) -> Block:
+        return self._block(timeline.order, n_copies, None, timeline)
