@@ -49,6 +49,8 @@ class Block:
     weight : float32, shape (n_rows,)
     windows : Windows or None
         Of sequences: the stretches of rows that are read.
+    drawn : int64, shape (n_draws,), optional
+        The rows to draw from, some of them more often; by default each once.
     """
 
     rows: Rows
@@ -59,6 +61,7 @@ class Block:
     extras: torch.Tensor
     weight: torch.Tensor
     windows: Windows | None = None
+    drawn: torch.Tensor | None = None
 
     @property
     def targets(self) -> torch.Tensor:

@@ -32,7 +32,7 @@ def distribution(
     import pandas as pd
 
     parts = []
-    for cell, place in teller._cells():
+    for cell, place in teller.cells():
         some = np.flatnonzero(gaps[:, place])
         if len(some) == 0:
             continue

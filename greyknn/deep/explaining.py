@@ -91,8 +91,8 @@ def donors(teller: Teller, values: Floats, cell: int) -> list[Donor]:
     """The nearest rows that have the column, and how much each counts in the grey prior."""
     model = teller.model
     place = int(model.layout.columns[cell])
-    grey = model.grey()
-    found = grey.neighbors(values, cell)
+    grey = model.grey
+    found = grey.neighbors(grey.ranked(values), cell)
     counted = near.shares(found, grey.given[:, cell])[0]
     total = counted.sum()
     return [

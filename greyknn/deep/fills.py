@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,10 +22,13 @@ class Teller:
     model : DeepModel
     columns : list of Column
         Those of the model, in the order of its coded values.
+    text_names : list
+        Of the columns of text.
     """
 
     model: DeepModel
     columns: list[Column]
+    text_names: list[Hashable] = field(default_factory=list)
 
     def fills(self, predicted: Predicted) -> Floats:
         """The value of least expected error of every cell (n_rows, n_modelled).
@@ -33,7 +37,7 @@ class Teller:
         median level of an ordered one.
         """
         filled = np.full((len(predicted.outputs), len(self.columns)), np.nan)
-        for cell, place in self._cells():
+        for cell, place in self.cells():
             column = self.columns[place]
             if column.categorical:
                 shares = self.shares(predicted, cell)
@@ -45,7 +49,7 @@ class Teller:
     def draws(self, predicted: Predicted, rng: np.random.Generator) -> Floats:
         """Values drawn at random (n_rows, n_modelled)."""
         drawn = np.full((len(predicted.outputs), len(self.columns)), np.nan)
-        for cell, place in self._cells():
+        for cell, place in self.cells():
             column, chance = self.columns[place], rng.random(len(drawn))
             if column.categorical:
                 upto = self.shares(predicted, cell).cumsum(axis=1)
@@ -55,7 +59,7 @@ class Teller:
                 drawn[:, place] = self.within(column, self.quantiles(predicted, cell, chance))
         return drawn
 
-    def _cells(self) -> list[tuple[int, int]]:
+    def cells(self) -> list[tuple[int, int]]:
         """Cell columns that are predicted, and where they stand among the coded values."""
         layout = self.model.layout
         some = np.flatnonzero(layout.targets)
@@ -97,7 +101,7 @@ def unsure(teller: Teller, predicted: Predicted, filled: Floats, precision: floa
     it, at least this share was right.
     """
     out = np.zeros(filled.shape, dtype=bool)
-    for cell, place in teller._cells():
+    for cell, place in teller.cells():
         if not teller.columns[place].categorical:
             continue
         evidence = teller.model.verdict.evidence[cell]

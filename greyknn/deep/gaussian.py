@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 
@@ -20,10 +20,11 @@ FEWEST_ROWS, MOST_ROWS = 300, 4096
 MOST_ITERATIONS = 12
 
 
-class Gaussian(NamedTuple):
+@dataclass(frozen=True)
+class Gaussian:
     """A distribution of all outputs together.
 
-    Parameters
+    Attributes
     ----------
     mean : array of shape (n_outputs,)
     covariance : array of shape (n_outputs, n_outputs)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context, clone
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config
@@ -16,15 +17,17 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from greyknn.arrays import Bools, Floats
 from greyknn.deep.devices import resolve
-from greyknn.deep.distribution import distribution
-from greyknn.deep.fills import Teller, unsure
+from greyknn.deep.fills import unsure
 from greyknn.deep.heldout import Skill
 from greyknn.deep.layout import Layout
+from greyknn.deep.material import TOGETHER
 from greyknn.deep.material import Settings
 from greyknn.deep.model import DeepModel, Predicted
 from greyknn.deep.priors import NAMES
 from greyknn.deep.reader import Read, Reader
-from greyknn.deep.scoring import skill
+from greyknn.deep.telling import Telling
+from greyknn.deep.tuning import CHOICES, RANGES, Config, search
+from greyknn.deep.updating import updated
 from greyknn.messages import warn
 from greyknn.progress import reporting
 from greyknn.table import open_table, to_library
@@ -36,7 +39,7 @@ def _count(least: int) -> list[Any]:
     return [Interval(Integral, least, None, closed="left"), AUTO]
 
 
-class DeepImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Fill the gaps of a table by a network that starts from near rows and can only improve.
 
     An ensemble of small networks learns to restore cells that were hidden, from what is left of
@@ -270,46 +273,102 @@ class DeepImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """
         return self._filled(X, self._read(X, y))
 
-    def predict_dist(self, X: Any, y: Any = None) -> Any:
-        """What is known about each missing cell, as a pandas frame.
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, steps: int = 100
+    ) -> Self:
+        """Learn from further rows; what was learnt before is not forgotten.
+
+        The network goes on from where it is, half of what it learns from being earlier rows, of
+        which some thousand are kept. Scales stay what they were; categories may have new levels.
+        The first call is ``fit``.
 
         Parameters
         ----------
-        X, y : as in ``transform``
+        X, y, sample_weight : as in ``fit``
+            New rows.
+        steps : int
+            For each two thousand rows.
+
+        Returns
+        -------
+        self
+        """
+        if not hasattr(self, "_model"):
+            return self.fit(X, y, sample_weight)
+        if not isinstance(steps, Integral) or steps < 1:
+            raise ValueError(f"steps={steps!r} must be a number of steps, 1 or more.")
+        if self._model.settings.cell is not None:
+            raise NotImplementedError(
+                "A model of series does not learn from further rows: fit it again with all."
+            )
+        open_table(X)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        reader = self._reader.extended(X, y)
+        read, model = reader.read(X, y), self._model
+        weight = self._weights(sample_weight, read)
+        written = [self._written]
+        for begin in range(0, len(read.values), TOGETHER // 2):
+            some = slice(begin, begin + TOGETHER // 2)
+            before, model = model, updated(
+                model, read.values[some], read.texts[some], weight[some], reader.levels,
+                steps=int(steps),
+                count=lambda layout: _class_weights(self.class_weight, layout, reader.columns),
+            )  # fmt: skip
+            codes = read.coded.values[some][:, reader.texts]
+            numbers = np.concatenate([before.reference_rows, before.n_seen + np.arange(len(codes))])
+            place = {number: at for at, number in enumerate(numbers.tolist())}
+            kept = [place[number] for number in model.reference_rows.tolist()]
+            written = [np.concatenate([*written, codes])[kept]]
+        self._reader, self._model, self._written = reader, model, written[0]
+        self._tell()
+        return self
+
+    def tune(
+        self, X: Any, y: Any = None, n_trials: int = 12, timeout: float | None = None,
+        sampler: Any = "random",
+    ) -> Any:  # fmt: skip
+        """Search for better settings by the error on held-out cells, and fit with the best.
+
+        Width, depth, dropout, embedding, batch size, rate and decay are drawn at random; of those
+        tried with few steps the better third goes on with more. What the parameters say now, and a
+        linear model, are always among them. Parameters of this imputer become the best ones.
+
+        Parameters
+        ----------
+        X, y : as in ``fit``
+        n_trials : int
+        timeout : float, optional
+            Seconds after which no trial is begun.
+        sampler : "random", "optuna" or a sampler of optuna
+            What draws settings; "optuna" is its TPESampler.
 
         Returns
         -------
         DataFrame
-            For a number one row, with ``row``, ``column``, ``mean``, ``sd``, ``q05``, ``q50``,
-            ``q95``; for a category one for each level, with ``value`` and ``probability``. Dates
-            are seconds since 1970, and texts are not in it. Intervals are calibrated on held-out
-            cells: of 10 cells 9 should lie between q05 and q95.
+            A row for each trial, the best first: settings, steps, error, seconds. The error is the
+            mean over columns of the error over that of the mean or mode.
         """
-        read = self._read(X, y)
-        gaps = self._reader.gaps(read.coded)
-        rows, predicted = self._predicted(read, gaps)
-        return distribution(
-            self._teller, predicted, rows, gaps[rows][:, self._reader.modelled],
-            [self._reader.schema.names[i] for i in self._reader.modelled],
-        )  # fmt: skip
+        import pandas as pd
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """How well hidden cells of a table are restored: 1 is without error, 0 as the mean or mode.
+        if not isinstance(n_trials, Integral) or n_trials < 1:
+            raise ValueError(f"n_trials={n_trials!r} must be a number of trials, 1 or more.")
+        until = float("inf") if timeout is None else time.monotonic() + timeout
+        self._validate_params()
+        best = self.get_params(deep=False)
+        seed = int(check_random_state(self.random_state).randint(2**31))
 
-        A fifth of the observed cells of each column is hidden and filled again.
+        def evaluate(config: Config, steps: int) -> float:
+            tried = clone(self).set_params(**config, max_steps=steps, random_state=seed)
+            report = tried._fit(X, y, None) and tried.report_
+            errors = [one.error / one.naive for one in report.values() if one.naive > 0]
+            return float(np.mean(errors)) if errors else 0.0
 
-        Parameters
-        ----------
-        X, y : as in ``transform``
-
-        Returns
-        -------
-        float
-            Mean over the columns of 1 - error / error of the column's mean or mode: root mean
-            square errors of numbers, shares of wrong categories.
-        """
-        read = self._read(X, y)
-        return skill(self._teller, read, np.random.default_rng([self._seed, 20]))
+        steps = 800 if self.max_steps == "auto" else int(self.max_steps)
+        tried = search(evaluate, sampler, int(n_trials), best, steps, until, seed)
+        self.set_params(**{name: tried[0][name] for name in (*CHOICES, *RANGES)})
+        self.fit(X, y)
+        return pd.DataFrame(tried)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Read:
         device = resolve(self.device)  # refuse a device that cannot work before any work is done
@@ -318,11 +377,7 @@ class DeepImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             keep_empty_features=self.keep_empty_features,
         )  # fmt: skip
         n_rows = len(read.values)
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, read.values, ensure_non_negative=True)
-            if not weight.any():
-                raise ValueError("sample_weight is 0 for all rows; there is nothing to learn from.")
+        weight = self._weights(sample_weight, read)
         seed = int(check_random_state(self.random_state).randint(2**31))
         settings = self._settings(reader, seed, device)
         columns = reader.columns
@@ -335,7 +390,9 @@ class DeepImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             )  # fmt: skip
         validate_data(self, X, skip_check_array=True)
         self._reader, self._model, self._seed = reader, model, seed
-        self._learnt(read)
+        # Which texts the rows of the reference have, to be copied.
+        self._written = read.coded.values[model.reference_rows][:, reader.texts]
+        self._tell()
         if model.history.broken:
             warn(
                 "The loss of the network was no longer a number: what was best until then is "
@@ -345,22 +402,28 @@ class DeepImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             warn("X has one row; it can only be filled with what it says itself.")
         return read
 
-    def _learnt(self, read: Read) -> None:
+    def _tell(self) -> None:
         """Attributes that tell what was learnt."""
         model, names = self._model, [column.name for column in self._reader.columns]
         places = model.layout.columns
         self.report_: dict[Any, Skill] = {
-            names[places[cell]]: skill
-            for cell, skill in model.verdict.reports.items()
+            names[places[cell]]: one
+            for cell, one in model.verdict.reports.items()
             if model.layout.targets[cell]
         }
         history = model.history
         self.n_steps_ = history.steps[-1] if history.steps else 0
         self.loss_curve_ = np.column_stack([history.steps, history.losses]).reshape(-1, 2)
-        if len(self._reader.texts):
-            observed = ~read.coded.gaps[:, self._reader.texts]
-            self._text_rows = observed[self._model.reference_rows]
-            self._text_codes = read.coded.values[self._model.reference_rows][:, self._reader.texts]
+
+    @staticmethod
+    def _weights(sample_weight: Any, read: Read) -> Floats:
+        """What each row counts (n_rows,)."""
+        if sample_weight is None:
+            return np.ones(len(read.values))
+        weight: Floats = _check_sample_weight(sample_weight, read.values, ensure_non_negative=True)
+        if not weight.any():
+            raise ValueError("sample_weight is 0 for all rows; there is nothing to learn from.")
+        return weight.astype(np.float64)
 
     def _settings(self, reader: Reader, seed: int, device: str) -> Settings:
         series = reader.groups is not None or reader.time is not None
@@ -387,10 +450,6 @@ class DeepImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             cell=self.cell if series else None,
         )  # fmt: skip
 
-    @property
-    def _teller(self) -> Teller:
-        return Teller(self._model, self._reader.columns)
-
     def _read(self, X: Any, y: Any) -> Read:
         check_is_fitted(self)
         open_table(X)  # what is no table at all is refused before its columns are compared
@@ -406,29 +465,33 @@ class DeepImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         return some, self._model.predict(read.values[some], read.texts[some])
 
     def _filled(self, X: Any, read: Read) -> Any:
-        reader = self._reader
-        gaps = reader.gaps(read.coded)
-        filled = np.full(gaps.shape, np.nan)
+        gaps = self._reader.gaps(read.coded)
         rows, predicted = self._predicted(read, gaps)
-        if len(rows):
-            fills = self._teller.fills(predicted)
-            if self.min_precision is not None:
-                doubtful = unsure(self._teller, predicted, fills, self.min_precision)
-                self._abstain(gaps, rows, doubtful)
-            n_modelled = len(reader.modelled)
-            filled[np.ix_(rows, reader.modelled)] = fills[:, :n_modelled]
-            for place, column in enumerate(reader.texts):
-                lacking = rows[gaps[rows, column]]
-                if len(lacking):
-                    filled[lacking, column] = self._texts(read.values[lacking], place)
+        fills = self._teller.fills(predicted)
+        if self.min_precision is not None:
+            doubtful = unsure(self._teller, predicted, fills, self.min_precision)
+            self._abstain(gaps, rows, doubtful)
+        return self._completed(X, read, gaps, rows, fills)
+
+    def _completed(self, X: Any, read: Read, gaps: Bools, rows: Any, fills: Floats) -> Any:
+        """The user's table with fills (n_rows_with_gaps, n_modelled) in it, and copied texts."""
+        reader = self._reader
+        filled = np.full(gaps.shape, np.nan)
+        filled[np.ix_(rows, reader.modelled)] = fills[:, : len(reader.modelled)]
+        for place, column in enumerate(reader.texts):
+            lacking = rows[gaps[rows, column]]
+            if len(lacking):
+                filled[lacking, column] = self._texts(read.values[lacking], place)
         out = reader.restored(X, read.coded, gaps, filled)
         # scikit-learn would copy another library's frame cell by cell, and lose its types.
         return to_library(out, _get_output_config("transform", self)["dense"])
 
     def _texts(self, values: Floats, place: int) -> Floats:
-        donors = self._model.text_donors(values, self._text_rows[:, place])
-        codes: Floats = self._text_codes[donors, place]
-        return codes
+        """The texts of the nearest rows of the reference, or the first of all if it has none."""
+        codes = self._written[:, place]
+        if np.isnan(codes).all():
+            return np.zeros(len(values))
+        return codes[self._model.text_donors(values, codes)]
 
     def _abstain(self, gaps: Bools, rows: Any, doubtful: Bools) -> None:
         """Leave what is too doubtful missing, and say so."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from greyknn.deep.layout import Layout
 from greyknn.deep.network import Shape
 from greyknn.deep.priors import Fitted, fit_priors
 from greyknn.deep.sequences import Timeline
+from greyknn.deep.texts import Text, fit_text
 
 TOGETHER = 4096
 """Tables of at most so many rows are learnt from whole; of larger ones, block by block."""
@@ -54,8 +56,10 @@ class Material:
 
     Attributes
     ----------
-    reference, reference_rows : array
-        Rows that the priors of the finished model know, and where they stand.
+    ids : array of shape (n_rows,)
+        Numbers of the rows, which tell their folds.
+    reference, reference_texts, reference_rows : array
+        Rows that the priors of the finished model know, and their numbers.
     steps, per_block : int
         All steps, and those of a block; 0 if there is but one.
     judge : Block
@@ -67,6 +71,7 @@ class Material:
     values: Floats
     texts: Ints
     weight: Floats
+    ids: Ints
 
     def __post_init__(self) -> None:
         settings, n_rows = self.settings, len(self.values)
@@ -76,7 +81,8 @@ class Material:
         order = self.rng.permutation(n_rows)
         known = np.arange(n_rows) if self.whole else np.sort(order[:REFERENCE])
         self.pool = np.arange(n_rows) if self.whole else np.sort(order[REFERENCE:])
-        self.reference_rows, self.reference = known, self.values[known]
+        self.reference_rows, self.reference = self.ids[known], self.values[known]
+        self.reference_texts = self.texts[known]
         self.batch_size = min(settings.batch_size, n_rows)
         self.steps = settings.max_steps or (800 if n_rows <= 5000 else 2000)
         width = max(self.layout.n_outputs * max(len(settings.priors), 1), 1)
@@ -111,6 +117,16 @@ class Material:
             len(settings.priors), self.layout.n_embeddings, n_texts=self.texts.shape[1],
         )  # fmt: skip
 
+    @property
+    def text(self) -> Text | None:
+        """What texts tell, if that is one of the priors."""
+        return self._said[0] if "text" in self.settings.priors else None
+
+    @cached_property
+    def _said(self) -> tuple[Text, torch.Tensor]:
+        rows = self.layout.rows(self.values)
+        return fit_text(self.layout, self.texts, rows, self.generator)
+
     def blocks(self) -> Iterator[Block]:
         """Portions to learn from, endlessly."""
         while True:
@@ -134,12 +150,13 @@ class Material:
         timeline: Timeline | None = None,
     ) -> Block:  # fmt: skip
         settings = self.settings
-        folds = folds_of(rows, self.layout.n_cells, settings.members, settings.seed)
+        folds = folds_of(self.ids[rows], self.layout.n_cells, settings.members, settings.seed)
         block = make_block(
             self.values[rows], self.layout, settings.priors, n_copies=n_copies,
             mask=settings.mask, folds=folds, texts=torch.from_numpy(self.texts[rows]),
             weight=torch.from_numpy(self.weight[rows]).float(), generator=self.generator,
-            fitted=fitted, timeline=timeline,
+            fitted=fitted, said=None if self.text is None else self._said[1][rows],
+            timeline=timeline,
         )  # fmt: skip
         device = torch.device(settings.device)
         return block if device.type == "cpu" else block.to(device)

@@ -18,8 +18,10 @@ from greyknn.deep.layout import Layout
 from greyknn.deep.material import Material, Settings
 from greyknn.deep.network import Batch, Network
 from greyknn.deep.passages import Passages
+from greyknn.deep.grey import Grey, Kernel
 from greyknn.deep.priors import Fitted, guesses
 from greyknn.deep.sequences import Reading, Timeline
+from greyknn.deep.texts import Text, text_donors
 from greyknn.deep.training import History, Schedule, Trainer
 
 CHUNK = 4096
@@ -52,25 +54,33 @@ class DeepModel:
     layout : Layout
     reference : array of shape (n_reference, n_columns)
         Coded rows that the priors know.
+    reference_texts : array of shape (n_reference, n_texts, n_grams)
     reference_rows : array of shape (n_reference,)
         Their positions in the training table.
     priors : list of Fitted
     network : Network
     verdict : Verdict
     history : History
+    n_seen : int
+        Rows that were learnt from.
     unit : float
         Of time: a step of the series that were learnt from.
+    text : Text or None
+        What texts tell about the other columns.
     """
 
     settings: Settings
     layout: Layout
     reference: Floats
+    reference_texts: Ints
     reference_rows: Ints
     priors: list[Fitted]
     network: Network
     verdict: Verdict
     history: History
+    n_seen: int
     unit: float = 1.0
+    text: Text | None = None
 
     @classmethod
     def fit(
@@ -106,38 +116,32 @@ class DeepModel:
         n_rows = len(values)
         texts = np.zeros((n_rows, 0, 1), dtype=np.int64) if texts is None else texts
         weight = np.ones(n_rows) if weight is None else weight
+        ids = np.arange(n_rows)
         if timeline is not None:
-            order = timeline.order
-            values, texts, weight = values[order], texts[order], weight[order]
+            ids = timeline.order
+            values, texts, weight = values[ids], texts[ids], weight[ids]
         layout = Layout.fit(values, categorical, levels, targets, ordered, dates)
         material: Material
         if timeline is None:
-            material = Material(settings, layout, values, texts, weight)
+            material = Material(settings, layout, values, texts, weight, ids)
         else:
             # What interpolation says comes last, as it is not fitted with the others.
             names = sorted(settings.priors, key="time".__eq__)
             settings = replace(settings, priors=tuple(names), cell=settings.cell or "gru")
-            material = Passages(settings, layout, values, texts, weight, timeline)
-        shape = material.shape()
-        device = torch.device(settings.device)
+            material = Passages(settings, layout, values, texts, weight, ids, timeline)
         generator = torch.Generator().manual_seed(settings.seed)
-        network = Network(layout, shape, generator).to(device)
+        network = Network(layout, material.shape(), generator).to(settings.device)
         schedule = Schedule(
             material.steps, material.batch_size, settings.lr, settings.weight_decay,
             settings.patience,
             begun + settings.time_budget if settings.time_budget else float("inf"),
         )  # fmt: skip
-        count = torch.ones(layout.n_outputs)
-        if class_weights is not None:
-            count = class_weights(layout)
-        noise = torch.Generator(device).manual_seed(settings.seed)
-        trainer = Trainer(network, layout, schedule, noise, count.to(device))
-        history = trainer.run(material.blocks(), material.per_block, material.judge, report)
-        held_out = collect(network, layout, material.judge)
-        verdict = judge_columns(held_out, layout, settings.priors)
+        count = None if class_weights is None else class_weights(layout)
+        history, verdict = learn(network, material, schedule, count, report)
         return cls(
-            settings, layout, material.reference, material.reference_rows, material.fitted(),
-            network, verdict, history, 1.0 if timeline is None else timeline.unit,
+            settings, layout, material.reference, material.reference_texts,
+            material.reference_rows, material.fitted(), network, verdict, history, n_rows,
+            1.0 if timeline is None else timeline.unit, material.text,
         )  # fmt: skip
 
     def predict(
@@ -148,6 +152,9 @@ class DeepModel:
         A model of series takes rows without a timeline for series of one row each.
         """
         texts = np.zeros((len(values), 0, 1), dtype=np.int64) if texts is None else texts
+        if len(values) == 0:
+            layout = self.layout
+            return Predicted(np.empty((0, layout.n_outputs)), np.empty((0, layout.n_numbers)))
         if self.settings.cell is not None:
             alone = Timeline.of(np.arange(len(values)), np.zeros(len(values)))
             return self._along(values, texts, timeline or alone)
@@ -173,6 +180,20 @@ class DeepModel:
             outputs[places], scales[places] = (part[kept] for part in said)
         return Predicted(outputs, scales)
 
+    def text_donors(self, values: Floats, codes: Floats) -> Ints:
+        """Whose text to copy, of the reference; arguments as in ``texts.text_donors``."""
+        return text_donors(self.grey, values, codes)
+
+    @property
+    def grey(self) -> Grey:
+        """The reference as donors."""
+        for prior in self.priors:
+            if isinstance(prior, Grey):
+                return prior
+            if isinstance(prior, Kernel):
+                return prior.grey
+        return Grey.fit(self.layout, self.reference, self.layout.rows(self.reference))
+
     @torch.no_grad()
     def _predict(
         self, values: Floats, texts: Ints, lines: torch.Tensor | None = None,
@@ -182,7 +203,8 @@ class DeepModel:
         rows = layout.rows(values)
         extras = torch.zeros(len(rows), 0) if extras is None else extras
         lines = lines if "time" in self.settings.priors else None
-        priors = guesses(self.priors, values, rows, layout, lines=lines)
+        said = None if self.text is None else self.text.say(texts)
+        priors = guesses(self.priors, values, rows, layout, said, lines)
         members = self.network.shape.members
         net, logs = [], []
         size = max(4_000_000 // (members * max(layout.n_outputs, 64) * 4), 1)
@@ -199,3 +221,29 @@ class DeepModel:
         proposals = torch.cat([torch.cat(net)[:, None], normalised(layout, priors)], 1)
         stacked = self.verdict.stack(layout, proposals.double().numpy())
         return stacked, torch.cat(logs).clamp(-5.0, 3.0).exp().double().numpy()
+
+
+def learn(
+    network: Network, material: Material, schedule: Schedule, count: torch.Tensor | None,
+    report: Callable[[int, int, float], None],
+) -> tuple[History, Verdict]:  # fmt: skip
+    """Train a network, and let the cells that were held out tell how good it is.
+
+    Parameters
+    ----------
+    network : Network
+        Trained in place.
+    material : Material
+    schedule : Schedule
+    count : array of shape (n_outputs,), optional
+        What each output counts in the loss.
+    report : callable
+    """
+    layout, settings = material.layout, material.settings
+    device = torch.device(settings.device)
+    noise = torch.Generator(device).manual_seed(settings.seed)
+    count = torch.ones(layout.n_outputs) if count is None else count
+    trainer = Trainer(network, layout, schedule, noise, count.to(device))
+    history = trainer.run(material.blocks(), material.per_block, material.judge, report)
+    held_out = collect(network, layout, material.judge)
+    return history, judge_columns(held_out, layout, settings.priors)

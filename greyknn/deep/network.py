@@ -27,8 +27,8 @@ SLOWEST = 0.3
 PERIODS = (365.2425 * 86_400.0, 7 * 86_400.0, 86_400.0)
 """Seconds of a year, a week and a day, whose phases are what a date is looked at by."""
 
-CLOSE, TAIL = 3.0, 6.0
-"""Standard deviations up to which inputs are taken as they are, and that they approach."""
+FARTHEST = 6.0
+"""Standard deviations from the mean that inputs count at most for."""
 
 
 @dataclass(frozen=True)
@@ -255,8 +255,8 @@ class Network(nn.Module):
         numbers = self.n_numbers
         shown = batch.seen[..., :numbers]
         x = torch.where(shown, batch.dense[..., :numbers], base[..., :numbers].detach())
-        x = softened(x)
-        plain = [x, batch.seen.to(x.dtype), softened(batch.priors.flatten(-2)), batch.extras]
+        x = x.clamp(-FARTHEST, FARTHEST)
+        plain = [x, batch.seen.to(x.dtype), batch.priors.flatten(-2).clamp(-FARTHEST, FARTHEST), batch.extras]
         if self.calendar is not None:
             plain.append(self.calendar(batch.dense, shown))
         inputs = torch.cat(plain, -1)
@@ -278,14 +278,6 @@ class Network(nn.Module):
             state = dropped(F.silu(layer(state)), self.shape.dropout, generator)
         outputs = base + self.line(wide) + self.head(state)
         return outputs, self.spread(state.detach())
-
-
-def softened(x: torch.Tensor) -> torch.Tensor:
-    """Inputs as they are near the mean; tails approach ``TAIL`` standard deviations."""
-    away = x.abs() - CLOSE
-    reach = TAIL - CLOSE
-    soft = CLOSE + reach * torch.tanh(away.clamp(min=0.0) / reach)
-    return torch.where(away > 0, soft * x.sign(), x)
 
 
 def dropped(x: torch.Tensor, share: float, generator: torch.Generator | None) -> torch.Tensor:

@@ -39,7 +39,8 @@ class Passages(Material):
         self.rng = np.random.default_rng([settings.seed, 7919])
         self.generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
         known = np.sort(self.rng.permutation(n_rows)[:REFERENCE])
-        self.reference, self.reference_rows = self.values[known], self.timeline.order[known]
+        self.reference, self.reference_rows = self.values[known], self.ids[known]
+        self.reference_texts = self.texts[known]
         self.timeline = replace(self.timeline, order=np.arange(n_rows))
         self.whole = n_rows <= TOGETHER
         self.batch_size = STEPS * settings.batch_size

@@ -1,7 +1,6 @@
 """First guesses of missing cells, which the network starts from and can only improve.
 
-A prior is fitted on rows and fills rows, those or others. A row never finds itself among its
-donors, because a cell that is missing is not donated.
+A prior is fitted on rows and fills rows, those or others.
 """
 
 from __future__ import annotations
@@ -13,28 +12,16 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from greyknn import device as devices
-from greyknn.arrays import Bools, Floats, Ints
+from greyknn.arrays import Floats
 from greyknn.deep.gaussian import Gaussian, fit_gaussian
+from greyknn.deep.grey import Grey, Kernel
 from greyknn.deep.layout import Layout, Rows
-from greyknn.dependence import target_information
-from greyknn.donors import DonorTables, Geometry
-from greyknn.neighbors import Neighbors, nearest
-from greyknn.relevance import normalized
-from greyknn.scaling import Ranks
-from greyknn.targets import near, ridge
-from greyknn.targets.target import Resembling, resemblance
 
 NAMES = ("grey", "kernel", "em", "text", "time")
 """What a prior may be called."""
 
-N_NEIGHBORS = 10
-MOST_PILLARS, MOST_SCOUTS = 300, 120
-SHARPNESS = 10.0 / 3.0
-RHO = 0.2  # distinguishing coefficient (equation 32), of ranks
-
 WIDEST = 200
-"""Columns of which every pair is looked at, and outputs that a Gaussian has at most."""
+"""Outputs that a Gaussian has at most."""
 
 MOST_LEVELS = 12
 """Categories with more outputs are not part of the Gaussian."""
@@ -45,89 +32,6 @@ class Fitted(Protocol):
 
     def fill(self, values: Floats, rows: Rows) -> torch.Tensor:
         """Guesses (n_rows, n_outputs), float32; what is told of observed cells is not looked at."""
-
-
-@dataclass(frozen=True)
-class Grey:
-    """Weighted mean, or share of the votes, of the nearest rows by grey relational grade.
-
-    The search is that of "tgknn": ranks, and for each column that is filled weights by what the
-    others tell about it; the label is one more column.
-    """
-
-    layout: Layout
-    tables: DonorTables
-    ranks: Ranks
-    weights: Floats
-    given: Floats
-    center: torch.Tensor
-
-    @classmethod
-    def fit(cls, layout: Layout, values: Floats, rows: Rows) -> Grey:
-        """Lay the donors out."""
-        cells = values[:, layout.columns]
-        categorical = np.append(np.zeros(layout.n_numbers, dtype=bool), ~layout.ordered)
-        ranks = Ranks.fit(cells, categorical)
-        seen = ranks.scaled(cells)
-        everyone = np.arange(len(cells))
-        others = 1.0 - np.eye(layout.n_cells)
-        weights = normalized(_information(seen, categorical), others)
-        kernels = devices.kernels("cpu", 0.0)
-        tables = DonorTables(
-            Geometry("grey", categorical, RHO, kernels), weights, seen, everyone,
-            np.zeros_like(everyone), rows.told.numpy(),
-        )  # fmt: skip
-        return cls(layout, tables, ranks, weights, _given(layout, rows), layout.frequencies(rows))
-
-    def neighbors(self, values: Floats, cell: int) -> Neighbors:
-        """The nearest rows that told a cell column, for rows (n_queries, n_columns)."""
-        seen = self.ranks.scaled(values[:, self.layout.columns])
-        seen[:, cell] = np.nan
-        donors = self.tables.of(cell)
-        return nearest(donors, self.weights[cell], min(N_NEIGHBORS, len(donors.rows)), seen)
-
-    def resemble(self, seen: Floats, cell: int, donors: Ints, grades: Floats) -> None:
-        """Grades of ranked rows with donors, by the weights of a column."""
-        geometry = self.tables.geometry
-        columns = np.ascontiguousarray(self.tables.values[donors].T)
-        geometry.kernels.resemblances(
-            np.ascontiguousarray(seen), columns, self.weights[cell], geometry.categorical, RHO,
-            grades,
-        )  # fmt: skip
-
-    def fill(self, values: Floats, rows: Rows) -> torch.Tensor:
-        """Means of the nearest donors in the gaps; the mean of all where there is none."""
-        filled = self.center.repeat(len(values), 1)
-        seen = rows.seen.numpy()
-        for cell in np.flatnonzero(~seen.all(axis=0) & self.layout.targets).tolist():
-            some = np.flatnonzero(~seen[:, cell])
-            if not self.tables.observed[:, cell].any():
-                continue
-            block = self.layout.blocks[cell]
-            levels = 0 if cell < self.layout.n_numbers else block.stop - block.start
-            found = self.neighbors(values[some], cell)
-            size = found.rows.shape[1]
-            center = self.center[block].numpy().astype(float)
-            *_, (_, mean) = near.means(found, self.given[:, cell], levels, (size,), center)
-            filled[some, block] = torch.from_numpy(mean).float()
-        return filled
-
-
-def _information(seen: Floats, categorical: Bools) -> Floats:
-    """What each column tells about each, or that all tell the same where there are too many."""
-    if len(categorical) > WIDEST:
-        return np.ones((len(categorical),) * 2)
-    return target_information(seen, categorical, len(categorical))
-
-
-def _given(layout: Layout, rows: Rows) -> Floats:
-    """What each row donates: standardised numbers, and outputs of categories; NaN for nothing."""
-    dense, told = rows.dense.numpy(), rows.told.numpy()
-    given = np.full(told.shape, np.nan)
-    for cell, block in enumerate(layout.blocks):
-        numbers = cell < layout.n_numbers
-        given[:, cell] = dense[:, block.start] if numbers else dense[:, block].argmax(axis=1)
-    return np.where(told, given, np.nan)
 
 
 @dataclass(frozen=True)
@@ -163,52 +67,6 @@ def _narrow(layout: Layout) -> torch.Tensor:
         if width <= MOST_LEVELS and len(chosen) + width <= WIDEST:
             chosen += range(block.start, block.stop)
     return torch.tensor(chosen, dtype=torch.int64)
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """Ridge regression of each column whose kernel is made of grey relational grades."""
-
-    grey: Grey
-    pillars: dict[int, Ints]
-    learnt: dict[int, Resembling]
-
-    @classmethod
-    def fit(cls, grey: Grey, rows: Rows, generator: torch.Generator) -> Kernel:
-        layout, told, dense = grey.layout, rows.told, rows.dense.double().numpy()
-        seen = grey.tables.values
-        pillars, learnt = {}, {}
-        for cell in np.flatnonzero(layout.targets).tolist():
-            donors = told[:, cell].nonzero()[:, 0]
-            if len(donors) < 5:
-                continue
-            some = donors[torch.randperm(len(donors), generator=generator)[:MOST_PILLARS]].numpy()
-            grades = np.empty((len(some),) * 2)
-            grey.resemble(seen[some], cell, some, grades)
-            outputs = dense[some][:, layout.blocks[cell]]
-            few = slice(0, MOST_SCOUTS)
-            kernel = resemblance(grades[few, few], SHARPNESS)
-            penalty = ridge.scout(kernel, outputs[few]).penalty
-            duals, _ = ridge.solve(resemblance(grades, SHARPNESS), outputs, penalty)
-            pillars[cell] = some
-            learnt[cell] = Resembling(SHARPNESS, penalty, outputs.mean(axis=0), duals)
-        return cls(grey, pillars, learnt)
-
-    def fill(self, values: Floats, rows: Rows) -> torch.Tensor:
-        grey = self.grey
-        filled = grey.center.repeat(len(values), 1)
-        ranked = grey.ranks.scaled(values[:, grey.layout.columns])
-        for cell, learnt in self.learnt.items():
-            some = (~rows.told[:, cell]).nonzero()[:, 0].numpy()
-            if len(some) == 0:
-                continue
-            seen = ranked[some]
-            seen[:, cell] = np.nan
-            donors = np.ascontiguousarray(grey.tables.values[self.pillars[cell]].T)
-            kernels = grey.tables.geometry.kernels
-            said = learnt.propose(kernels, RHO, np.ascontiguousarray(seen), donors, grey.weights[cell], grey.tables.geometry.categorical)
-            filled[some, grey.layout.blocks[cell]] = torch.from_numpy(said).float()
-        return filled
 
 
 def fit_priors(

@@ -150,6 +150,15 @@ class Reader:
             label = self.label.encode(y, n_rows)
         return self._read(X, coded, label)
 
+    def extended(self, X: Any, y: Any) -> Reader:
+        """The reader with what further rows add: levels, ranges, classes of the label."""
+        label = self.label
+        if y is not None and label is not None and label.classes:
+            classes = encode_labels(y, open_table(X).n_rows)[1]
+            new = tuple(one for one in classes if one not in set(label.classes))
+            label = Label(label.classes + new)
+        return replace(self, schema=self.schema.extended(X), label=label)
+
     def _read(self, X: Any, coded: Coded, label: Floats | None) -> Read:
         values = coded.values[:, self.modelled]
         if self.label is not None:

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.special import logsumexp
 
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.deep.layout import Layout, Rows
-from greyknn.deep.priors import Grey
+from greyknn.deep.grey import Grey
 from greyknn.donors import DonorTable
 from greyknn.neighbors import nearest
 
@@ -34,6 +35,9 @@ FOLDS = 5
 
 PENALTIES = 0.3, 1.0, 3.0, 10.0, 30.0, 100.0
 """That are tried for each column; n-grams of a row have length 1."""
+
+SHARPNESS = 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0
+"""What scores of levels are multiplied by to be logits: of these the one of most likelihood."""
 
 SCOUTED = 1000
 """Rows of a table whose penalties are tried on all its folds; of larger ones, on the first."""
@@ -165,17 +169,20 @@ class Text:
     vocabulary : Vocabulary
     center : array of shape (n_outputs,)
     slopes : array of shape (n_features, n_outputs)
+    sharpness : array of shape (n_categories,)
+        Logits of levels by their scores.
     """
 
     layout: Layout
     vocabulary: Vocabulary
     center: Singles
     slopes: Singles
+    sharpness: Singles
 
     def say(self, texts: Ints) -> torch.Tensor:
         """Guesses about rows with texts (n_rows, n_texts, n_grams), shape (n_rows, n_outputs)."""
-        said = self.center + self.vocabulary.weighed(texts) @ self.slopes
-        return _proper(torch.from_numpy(said.astype(np.float32)), self.layout)
+        said: Singles = self.center + self.vocabulary.weighed(texts) @ self.slopes
+        return _guesses(said, self.layout, self.sharpness)
 
 
 def fit_text(
@@ -229,15 +236,26 @@ def fit_text(
     penalties = chosen[layout.owner.numpy()]
     center = _means(truth, told)
     duals = ridge(inputs, truth - center, told, penalties)
-    text = Text(layout, vocabulary, center, inputs.T @ duals)
-    said = text.say(texts)
+    slopes = inputs.T @ duals
+    scores = np.empty_like(truth)
     for fold in range(FOLDS):
         own = part == fold
         shown = without(fold)
         center = _means(truth, shown)
         less = ridge(inputs, truth - center, shown, penalties, duals)
-        guess = center + inputs[own] @ (inputs.T @ less)
-        said[known[own]] = _proper(torch.from_numpy(guess.astype(np.float32)), layout)
+        scores[own] = center + inputs[own] @ (inputs.T @ less)
+    sharpness = np.array(
+        [
+            _sharpest(scores[some, block], truth[some, block])
+            for cell, block in enumerate(layout.blocks)
+            if cell >= layout.n_numbers
+            for some in [told[:, block.start]]
+        ],
+        dtype=np.float32,
+    )
+    text = Text(layout, vocabulary, center, slopes, sharpness)
+    said = text.say(texts)
+    said[known] = _guesses(scores, layout, sharpness)
     return text, said
 
 
@@ -284,12 +302,22 @@ def _means(truth: Singles, told: Bools) -> Singles:
     return ((truth * told).sum(axis=0) / np.maximum(told.sum(axis=0), 1)).astype(np.float32)
 
 
-def _proper(said: torch.Tensor, layout: Layout) -> torch.Tensor:
-    """Guesses about categories made probabilities."""
-    for block in layout.blocks[layout.n_numbers :]:
-        share = said[:, block].clamp(1e-6, 1.0)
-        said[:, block] = share / share.sum(1, keepdim=True)
+def _guesses(scores: Singles, layout: Layout, sharpness: Singles) -> torch.Tensor:
+    """Scores of levels made probabilities, numbers as they are."""
+    said = torch.from_numpy(scores)
+    for place, block in enumerate(layout.blocks[layout.n_numbers :]):
+        said[:, block] = torch.softmax(said[:, block] * float(sharpness[place]), 1)
     return said
+
+
+def _sharpest(scores: Singles, truth: Singles) -> float:
+    """Of all that are tried, the sharpness of greatest likelihood; both (n_rows, n_levels)."""
+
+    def cost(sharpness: float) -> float:
+        logits = sharpness * scores
+        return float((logsumexp(logits, axis=1) - (logits * truth).sum(axis=1)).sum())
+
+    return min(SHARPNESS, key=cost)
 
 
 def text_donors(grey: Grey, values: Floats, codes: Floats) -> Ints:

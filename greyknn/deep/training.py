@@ -38,6 +38,8 @@ class Schedule:
     lr, weight_decay : float
     until : float
         Time (``time.monotonic``) after which training ends.
+    constant : bool
+        Whether the rate stays what it is, rather than rise and fall.
     """
 
     steps: int
@@ -46,6 +48,7 @@ class Schedule:
     weight_decay: float
     patience: int
     until: float = float("inf")
+    constant: bool = False
 
 
 @dataclass
@@ -130,9 +133,11 @@ class Trainer:
             ],
             lr=schedule.lr,
         )
-        self.rates = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, schedule.lr, total_steps=max(schedule.steps, 1) + 1, pct_start=0.1
-        )
+        self.rates = None
+        if not schedule.constant:
+            self.rates = torch.optim.lr_scheduler.OneCycleLR(
+                self.optimizer, schedule.lr, total_steps=max(schedule.steps, 1) + 1, pct_start=0.1
+            )
         self.members = network.shape.members
         self.history = History()
         self.average = [p.detach().clone() for p in network.parameters()]
@@ -196,7 +201,8 @@ class Trainer:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        self.rates.step()
+        if self.rates is not None:
+            self.rates.step()
         keep = min(SMOOTHING, (1 + step) / (10 + step))
         with torch.no_grad():
             torch._foreach_lerp_(self.average, list(self.network.parameters()), 1.0 - keep)
@@ -264,7 +270,10 @@ def drawn(
     device, n_copies = generator.device, len(block.hidden)
     if block.windows is None:
         shape = members, min(size, len(block.rows))
-        rows = torch.randint(len(block.rows), shape, generator=generator, device=device)
+        n_draws = len(block.rows if block.drawn is None else block.drawn)
+        rows = torch.randint(n_draws, shape, generator=generator, device=device)
+        if block.drawn is not None:
+            rows = block.drawn[rows]
         copies = torch.randint(n_copies, shape, generator=generator, device=device)
         return copies, rows, None
     order = torch.randperm(len(block.windows), generator=generator, device=device)

@@ -178,7 +178,7 @@ class Encoder:
                 f"{', with a gradient' * value.requires_grad}",
                 f"detach it, and make it dense and of dtype {', '.join(sorted(_DTYPES))}",
             )  # fmt: skip
-        plain = value.resolve_neg().cpu().clone(memory_format=torch.contiguous_format)
+        plain = value.cpu().clone(memory_format=torch.contiguous_format)
         return ["tensor", self._kept(plain)]
 
     def _kept(self, tensor: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,8 @@ def successive_halving(
 
 
 def with_optuna(
-    evaluate: Evaluate, sampler: Any, n_trials: int, defaults: Config, steps: int, until: float
+    evaluate: Evaluate, sampler: Any, n_trials: int, defaults: Config, steps: int, until: float,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """The same with settings that a sampler of optuna suggests, poor ones cut short."""
     try:
@@ -98,6 +100,12 @@ def with_optuna(
             'sampler="random".'
         ) from error
 
+    if isinstance(sampler, str):
+        if sampler != "optuna":
+            raise ValueError(
+                f'sampler={sampler!r} must be "random", "optuna" or a sampler of optuna.'
+            )
+        sampler = optuna.samplers.TPESampler(seed=seed)
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=DROPPED)
     study = optuna.create_study(sampler=sampler, pruner=pruner)
     first = {name: defaults[name] for name in (*CHOICES, *RANGES)}
@@ -121,6 +129,31 @@ def with_optuna(
         facts = {"trial": number, "steps": budget, "error": error}
         tried[number] = {**facts, "seconds": time.monotonic() - begun, **config}
     return _ranked(tried)
+
+
+def search(
+    evaluate: Evaluate, sampler: Any, n_trials: int, defaults: Config, steps: int, until: float,
+    seed: int,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Try settings that a sampler draws; the best first.
+
+    Parameters
+    ----------
+    evaluate : callable
+    sampler : "random", "optuna" or a sampler of optuna
+    n_trials : int
+    defaults : dict
+        Parameters of ``DeepImputer``, which are tried first.
+    steps : int
+        Of the last round.
+    until : float
+        Time (``time.monotonic``) after which nothing is begun.
+    seed : int
+    """
+    if isinstance(sampler, str) and sampler == "random":
+        draws = configurations(defaults, np.random.default_rng([seed, 5]))
+        return successive_halving(evaluate, list(islice(draws, n_trials)), steps, until)
+    return with_optuna(evaluate, sampler, n_trials, defaults, steps, until, seed)
 
 
 def _ranked(tried: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:

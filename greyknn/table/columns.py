@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
@@ -96,6 +96,23 @@ def learn(name: Hashable, cells: Cells, seen: Survey, *, said: Type | None, keep
     else:
         low, high = cells.extremes()
     return Column(name, integer=whole, low=low, high=high)
+
+
+def joined(column: Column, cells: Cells, seen: Survey) -> Column:
+    """The column with what further cells add: levels behind the old ones, a wider range."""
+    if seen.family is None:
+        return column
+    if column.categorical:
+        known = set(column.levels)
+        new = tuple(level for level in levels_of(cells, seen) if level not in known)
+        return replace(column, levels=column.levels + new)
+    more = learn(column.name, cells, seen, said=None, keep=True)
+    low, high = min(column.low, more.low), max(column.high, more.high)
+    clock = column.clock
+    if clock is not None and more.clock is not None:
+        clock = clock.joined(more.clock)
+    whole = column.integer and more.integer
+    return replace(column, low=low, high=high, clock=clock, integer=whole)
 
 
 def levels_of(cells: Cells, seen: Survey) -> tuple[Any, ...]:

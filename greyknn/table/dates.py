@@ -53,6 +53,14 @@ class Clock:
         low, high = int(ticks.min()) // steps[unit], int(ticks.max()) // steps[unit]
         return cls(f"{_name(stamps)}[{unit}]", low, high)
 
+    def joined(self, other: Clock) -> Clock:
+        """The clock of the stamps of both."""
+        fine, coarse = sorted((self, other), key=lambda clock: clock.unit)
+        sizes = [_NANOSECONDS[np.datetime_data(clock.dtype)[0]] for clock in (fine, coarse)]
+        times = sizes[1] // sizes[0]
+        low, high = min(fine.low, coarse.low * times), max(fine.high, coarse.high * times)
+        return Clock(fine.dtype, low, high)
+
     @property
     def unit(self) -> float:
         """The unit in seconds."""

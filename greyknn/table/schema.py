@@ -10,7 +10,7 @@ What the user says that columns are, `declared.py` knows; what their cells turn 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
@@ -24,6 +24,7 @@ from greyknn.table.columns import (
     coded_cells,
     codes_of,
     fill_of,
+    joined,
     learn,
     levels_of,
 )
@@ -151,6 +152,26 @@ class Schema:
             check_family(column, cells, seen)
             coded.values[:, j], coded.gaps[:, j] = coded_cells(column, seen)
         return coded
+
+    def extended(self, X: Any) -> Schema:
+        """The schema with what further rows add; codes of known levels stay what they are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `encode`.
+        """
+        table = open_table(X)
+        self._check_columns(table)
+        columns = []
+        for column, cells in zip(self.columns, table.cells, strict=True):
+            if not column.empty:
+                dated = column.clock is not None
+                seen = survey(cells, as_levels=column.categorical, as_dates=dated)
+                check_family(column, cells, seen)
+                column = joined(column, cells, seen)
+            columns.append(column)
+        return replace(self, columns=tuple(columns))
 
     def restore(self, X: Any, coded: Coded, filled: NDArray[np.float64]) -> Any:
         """Return X with its gaps filled, in its own type; every other cell is left as it is.

@@ -1,0 +1,94 @@
+"""Learning from further rows without forgetting the earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from greyknn.arrays import Floats, Ints
+from greyknn.deep.growing import grown
+from greyknn.deep.material import TOGETHER, Material
+from greyknn.deep.model import DeepModel, learn
+from greyknn.deep.training import Schedule
+
+SLOWER = 5.0
+"""The rate is the largest of fit divided by this, and stays there."""
+
+
+def updated(
+    model: DeepModel, values: Floats, texts: Ints, weight: Floats, levels: Ints, *, steps: int,
+    count: Callable[..., torch.Tensor] | None = None,
+    report: Callable[[int, int, float], None] = lambda *_: None,
+) -> DeepModel:  # fmt: skip
+    """A model that has learnt from further rows, too.
+
+    Half of what a step learns from are earlier rows, of which the model keeps up to some thousands;
+    new rows take their places at random, so that these remain a fair sample of all (Vitter 1985).
+
+    Parameters
+    ----------
+    model : DeepModel
+        Of a table without series; it stays as it is.
+    values : array of shape (n_rows, n_columns)
+        New rows, at most ``TOGETHER`` // 2.
+    texts : array of shape (n_rows, n_texts, n_grams)
+    weight : array of shape (n_rows,)
+    levels : array of shape (n_columns,)
+        How many codes a category has now.
+    steps : int
+    count, report : as in ``DeepModel.fit``
+    """
+    settings = replace(model.settings, seed=(model.settings.seed + model.n_seen) % 2**31)
+    layout = model.layout.extended(values, levels)
+    rng = np.random.default_rng([settings.seed, 11])
+    generator = torch.Generator().manual_seed(settings.seed)
+    kept = np.sort(rng.permutation(len(model.reference))[: TOGETHER - len(values)])
+    ids = np.concatenate([model.reference_rows[kept], model.n_seen + np.arange(len(values))])
+    # Folds are told by the seed, too: a cell stays in its own.
+    material = Material(
+        replace(settings, seed=model.settings.seed), layout,
+        np.concatenate([model.reference[kept], values]),
+        np.concatenate([model.reference_texts[kept], texts]),
+        np.concatenate([np.ones(len(kept)), weight]), ids,
+    )  # fmt: skip
+    material.block = replace(material.block, drawn=_evenly(len(kept), len(values)))
+    network = grown(model.network, model.layout, layout, generator)
+    schedule = Schedule(
+        steps, settings.batch_size, settings.lr / SLOWER, settings.weight_decay, steps,
+        constant=True,
+    )  # fmt: skip
+    counted = None if count is None else count(layout)
+    history, verdict = learn(network, material, schedule, counted, report)
+    n_seen = model.n_seen + len(values)
+    stay = _reservoir(len(kept), len(values), model.n_seen, rng)
+    material.reference, material.reference_rows = material.values[stay], ids[stay]
+    material.reference_texts = material.texts[stay]
+    return replace(
+        model, layout=layout, reference=material.reference,
+        reference_texts=material.reference_texts, reference_rows=material.reference_rows,
+        priors=material.fitted(), network=network, verdict=verdict, history=history,
+        n_seen=n_seen, text=material.text,
+    )  # fmt: skip
+
+
+def _evenly(n_old: int, n_new: int) -> torch.Tensor:
+    """Rows, the new ones behind the old, so often that both parts count about the same."""
+    times = max(round(n_old / max(n_new, 1)), 1)
+    return torch.cat([torch.arange(n_old), (n_old + torch.arange(n_new)).repeat(times)])
+
+
+def _reservoir(n_kept: int, n_new: int, n_before: int, rng: np.random.Generator) -> Ints:
+    """Which of the kept and the new rows stay, so that each row ever seen has the same chance."""
+    n_all, most = n_kept + n_new, TOGETHER
+    if n_kept == n_before and n_all <= most:
+        return np.arange(n_all)
+    size = min(most, max(n_kept, min(n_all, most)))
+    # A new row stays with the chance size / (rows seen).
+    n_stay = int(rng.binomial(n_new, min(size / (n_before + n_new), 1.0)))
+    n_stay = max(n_stay, size - n_kept)
+    old = rng.permutation(n_kept)[: size - n_stay]
+    new = n_kept + rng.permutation(n_new)[:n_stay]
+    return np.sort(np.concatenate([old, new]))
