@@ -7,7 +7,7 @@ try:
     import torch  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "The deep imputer needs torch, which is not installed: pip install \"greyknn[deep]\"."
+        'The deep imputer needs torch, which is not installed: pip install "greyknn[deep]".'
     ) from error
 
 from greyknn.deep.imputer import DeepImputer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class Block:
     priors : float32, shape (n_copies, n_rows, n_priors, n_outputs)
         Fitted without the hidden cells.
     folds : int8, shape (n_rows, n_cells)
-        The member that never learns from a cell.
+        The member that never learns from a cell; any number beyond them is none.
     texts : int64, shape (n_rows, n_texts, n_grams)
     extras : float32, shape (n_copies, n_rows, n_extras)
     weight : float32, shape (n_rows,)
@@ -71,7 +71,9 @@ class Block:
 
 def folds_of(ids: np.ndarray, n_cells: int, members: int, seed: int) -> torch.Tensor:
     """A fold for each cell, from the number of its row and of its column alone."""
-    keys = ids.astype(np.uint64)[:, None] * np.uint64(1_000_003) + np.arange(n_cells, dtype=np.uint64)
+    keys = ids.astype(np.uint64)[:, None] * np.uint64(1_000_003) + np.arange(
+        n_cells, dtype=np.uint64
+    )
     keys += np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
     keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -144,7 +146,8 @@ def _fitted(
     if len(values) > MOST_KNOWN:
         some = torch.randperm(len(values), generator=generator)[:MOST_KNOWN].numpy()
         values = values[some]
-        rows = layout.rows(values)
+        lines = None if rows.lines is None else rows.lines[some]
+        rows = replace(layout.rows(values), lines=lines)
     return fit_priors(names, layout, values, rows, generator)
 
 
@@ -173,15 +176,16 @@ def make_block(
         holes = draw_holes(rows, layout, mask, generator, timeline if copy % 2 else None)
         seen = rows.hide(holes, layout.owner, layout.n_numbers)
         coded = hidden_values(values, layout, holes)
+        beside = torch.zeros(len(rows), 0)
+        if timeline is not None:
+            lines, beside = timeline.look(seen, layout, layout.frequencies(seen))
+            seen = replace(seen, lines=lines)
         known = fitted
         if known is None:
             known = _fitted(names, layout, coded, seen, generator)
         hidden.append(holes)
-        lines, beside = None, torch.zeros(len(rows), 0)
-        if timeline is not None:
-            lines, beside = timeline.look(seen, layout, layout.frequencies(seen))
-        lines = lines if "time" in names else None
-        priors.append(guesses(known, coded, seen, layout, said, lines))
+        along = seen.lines if "time" in names else None
+        priors.append(guesses(known, coded, seen, layout, said, along))
         extras.append(beside)
     windows = None if timeline is None else timeline.windows(overlap=0)
     return Block(

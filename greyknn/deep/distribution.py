@@ -51,7 +51,9 @@ def distribution(
             pd.DataFrame(
                 {
                     "row": np.repeat(rows[some], n_levels),
-                    "column": np.repeat(np.array([names[place]], dtype=object), n_levels * len(some)),
+                    "column": np.repeat(
+                        np.array([names[place]], dtype=object), n_levels * len(some)
+                    ),
                     "value": np.tile(values, len(some)),
                     "probability": shares.ravel(),
                 }

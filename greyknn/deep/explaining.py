@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
-from greyknn.arrays import Floats, Ints
+from greyknn.arrays import Bools, Floats, Ints
 from greyknn.deep.fills import Teller
-from greyknn.deep.model import Predicted
+from greyknn.deep.model import DeepModel, Predicted
+from greyknn.deep.priors import fit_priors
+from greyknn.deep.scoring import hidden_cells
+from greyknn.deep.texts import fit_text
 from greyknn.explanation import Donor
 from greyknn.table import Column
 from greyknn.targets import near
@@ -41,6 +45,20 @@ class Explanation:
     effects: dict[Any, float]
     donors: list[Donor]
     shares: dict[str, float]
+
+
+def unknowing(model: DeepModel, holes: Bools) -> DeepModel:
+    """The model with priors that do not know some cells of its reference (n_reference, n_columns).
+
+    What a row of the reference would be filled with says nothing while it is a donor itself.
+    """
+    layout, texts = model.layout, model.reference_texts
+    reference = np.where(holes, np.nan, model.reference)
+    rows = layout.rows(reference)
+    drawn = torch.Generator().manual_seed(model.settings.seed)
+    priors = fit_priors(model.settings.priors, layout, reference, rows, drawn)
+    text = None if model.text is None else fit_text(layout, texts, rows, drawn)[0]
+    return replace(model, reference=reference, priors=priors, text=text)
 
 
 def explain(teller: Teller, values: Floats, texts: Ints, cell: int) -> Explanation:
@@ -125,17 +143,18 @@ def importance(teller: Teller, cells: Sequence[int], rng: np.random.Generator) -
     rng : Generator
         Draws the rows of the reference that are asked.
     """
-    model, layout = teller.model, teller.model.layout
+    known, layout = teller.model, teller.model.layout
+    holes = hidden_cells(known.reference, layout.columns[list(cells)], rng)
+    model = unknowing(known, holes)
     n_columns = len(teller.columns)
     n_rows = int(np.clip(WORK // max(len(cells) * n_columns, 1), FEWEST_ROWS, MOST_ROWS))
     out = np.zeros((len(cells), n_columns))
     for line, cell in enumerate(cells):
         place = int(layout.columns[cell])
-        known = np.flatnonzero(~np.isnan(model.reference[:, place]))
-        rows = np.sort(rng.permutation(known)[:n_rows])
-        values = model.reference[rows].copy()
+        rows = np.sort(rng.permutation(np.flatnonzero(holes[:, place]))[:n_rows])
+        values = known.reference[rows].copy()
         values[:, place] = np.nan
-        texts = model.reference_texts[rows]
+        texts = known.reference_texts[rows]
         block = layout.blocks[cell]
         full = model.predict(values, texts).outputs[:, block]
         for other in range(n_columns):

@@ -1,4 +1,4 @@
-"""What a Gaussian says about missing cells: its mean and covariance by EM, and conditional means."""
+"""What a Gaussian says about missing cells: moments by EM, and conditional means."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ class Gaussian:
 
     def fill(self, dense: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
         """Conditional means of what is not seen, both (n_rows, n_outputs); the rest as it is."""
-        return torch.cat(
-            [self._expected(*part)[0] for part in _parts(dense, seen, len(self.mean))]
-        )
+        return torch.cat([self._expected(*part)[0] for part in _parts(dense, seen, len(self.mean))])
 
     def _expected(
         self, dense: torch.Tensor, seen: torch.Tensor, second: bool = False

@@ -11,9 +11,7 @@ from greyknn.deep.network import Network
 
 
 @torch.no_grad()
-def grown(
-    network: Network, old: Layout, new: Layout, generator: torch.Generator
-) -> Network:
+def grown(network: Network, old: Layout, new: Layout, generator: torch.Generator) -> Network:
     """The network laid out anew; what it said about known levels, it says of them still.
 
     Parameters
@@ -41,9 +39,10 @@ def grown(
         along: list[torch.Tensor | None] = [None] * value.ndim
         if name.startswith(("head.", "line.", "mix")):
             along[-1] = outputs
-        if name == "line.weight" or (name == "body.0.weight" or (
-            name in ("head.weight", "spread.weight") and shape.depth == 0
-        )):
+        if name == "line.weight" or (
+            name == "body.0.weight"
+            or (name in ("head.weight", "spread.weight") and shape.depth == 0)
+        ):
             rest = torch.arange(value.shape[1] - before)
             along[1] = torch.cat([*inputs, after + rest])
         if name == "embedded.table":

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from greyknn.arrays import Bools, Floats, Ints
+from greyknn.deep.calibration import ENOUGH, coverage, expected_error, reliability
 from greyknn.deep.copies import Block
 from greyknn.deep.layout import Layout
 from greyknn.deep.network import SHARPNESS, Network
@@ -19,14 +20,10 @@ from greyknn.targets.stack import stacked
 FEWEST = 8
 """Held-out cells that a column needs for shares of its own."""
 
-ENOUGH = 100
-"""Held-out cells that a column needs for quantiles of its own."""
-
 LEVELS = np.linspace(0.005, 0.995, 100)
 """Of the quantiles that are kept."""
 
 TEMPERATURES = np.exp(np.linspace(-1.2, 1.2, 49))
-BINS = 15
 
 
 @dataclass(frozen=True)
@@ -39,23 +36,27 @@ class HeldOut:
         Of the network, then of each prior.
     truth : array of shape (n_rows, n_outputs)
     scales : array of shape (n_rows, n_numbers)
-    hidden : bool array of shape (n_rows, n_cells)
-    rows, copies : array of shape (n_rows,)
+    hidden, shown : bool array of shape (n_rows, n_cells)
+        Cells that are judged, and cells that the copy tells.
+    folds : array of shape (n_rows, n_cells)
+    rows : array of shape (n_rows,)
     """
 
     proposals: Floats
     truth: Floats
     scales: Floats
     hidden: Bools
+    shown: Bools
+    folds: Ints
     rows: Ints
-    copies: Ints
 
 
 def probabilities(layout: Layout, outputs: torch.Tensor) -> torch.Tensor:
     """Outputs with logits of categories turned into probabilities; any leading axes."""
     parts = [outputs[..., : layout.n_numbers]]
-    for block in layout.blocks[layout.n_numbers :]:
-        parts.append(F.softmax(SHARPNESS * outputs[..., block], -1))
+    parts += [
+        F.softmax(SHARPNESS * outputs[..., block], -1) for block in layout.blocks[layout.n_numbers :]
+    ]
     return torch.cat(parts, -1)
 
 
@@ -79,19 +80,18 @@ def collect(network: Network, layout: Layout, judge: Block) -> HeldOut:
         outputs, logs = network(batch)
         outputs = probabilities(layout, outputs)
         folds = judge.folds[rows[0]].long()
+        kept = folds < members
+        folds = folds.clamp(max=members - 1)
         own = outputs.gather(0, folds[:, owner][None])[0]
         scales = logs.clamp(-5.0, 3.0).exp()
         scales = scales.gather(0, folds[:, : layout.n_numbers][None])[0]
         proposals = torch.cat([own[:, None], normalised(layout, batch.priors[0])], 1)
-        told = hidden[0] & judge.rows.told[rows[0]]
-        gathered.append(
-            [proposals, judge.rows.dense[rows[0]], scales, told, rows[0], copies[0]]
-        )
+        told = judge.rows.told[rows[0]]
+        judged, shown = hidden[0] & told & kept, ~hidden[0] & told
+        gathered.append([proposals, judge.rows.dense[rows[0]], scales, judged, shown, folds, rows[0]])
     parts = [torch.cat(part).cpu() for part in zip(*gathered, strict=True)]
-    return HeldOut(
-        parts[0].double().numpy(), parts[1].double().numpy(), parts[2].double().numpy(),
-        parts[3].numpy(), parts[4].numpy(), parts[5].numpy(),
-    )  # fmt: skip
+    numbers = [part.double() if part.is_floating_point() else part for part in parts]
+    return HeldOut(*(part.numpy() for part in numbers))
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,9 @@ class Verdict:
     evidence : dict of int -> tuple of arrays of shape (n_held_out,)
         Of a category: codes that held-out cells were taken for, their probability, and whether
         that was right.
+    checks : dict of int -> array
+        Of a category, what ``reliability`` tells before and after tempering (2, 3, BINS); of a
+        number, what ``coverage`` tells (2, len(CENTRAL)).
     """
 
     shares: Floats
@@ -116,6 +119,7 @@ class Verdict:
     quantiles: Floats
     reports: dict[int, Skill]
     evidence: dict[int, tuple[Ints, Floats, Bools]]
+    checks: dict[int, Floats]
 
     def stack(self, layout: Layout, proposals: Floats) -> Floats:
         """Means and calibrated probabilities (n_rows, n_outputs) from all proposals."""
@@ -168,12 +172,7 @@ def tempered(shares: Floats, temperature: float) -> Floats:
 
 def calibration_error(shares: Floats, truth: Ints) -> float:
     """Expected difference of confidence and accuracy, over bins of confidence."""
-    if len(truth) == 0:
-        return 0.0
-    best, sure = shares.argmax(axis=1), shares.max(axis=1)
-    place = np.minimum((sure * BINS).astype(int), BINS - 1)
-    right = np.bincount(place, best == truth, BINS) - np.bincount(place, sure, BINS)
-    return float(np.abs(right).sum() / len(truth))
+    return expected_error(reliability(shares.max(axis=1), shares.argmax(axis=1) == truth))
 
 
 def judge_columns(held_out: HeldOut, layout: Layout, names: Sequence[str]) -> Verdict:
@@ -191,8 +190,9 @@ def judge_columns(held_out: HeldOut, layout: Layout, names: Sequence[str]) -> Ve
         shares[cell] = stacked(list(proposed.swapaxes(0, 1)), held_out.truth[some][:, block])
         known[cell] = True
     shares[~known] = shares[known].mean(axis=0) if known.any() else np.eye(n_parts)[0]
-    quantiles = np.empty((layout.n_cells, len(LEVELS)))
-    ratios, reports, evidence = [], {}, {}
+    quantiles = np.zeros((layout.n_cells, len(LEVELS)))
+    ratios, halves, reports, evidence = [], [], {}, {}
+    checks: dict[int, Floats] = {}
     for cell, block in enumerate(layout.blocks):
         some = held_out.hidden[:, cell]
         proposed, truth = held_out.proposals[some][:, :, block], held_out.truth[some][:, block]
@@ -206,14 +206,20 @@ def judge_columns(held_out: HeldOut, layout: Layout, names: Sequence[str]) -> Ve
             best = sure.argmax(axis=1)
             told = layout.codes_of(cell)[best]
             evidence[cell] = told, sure.max(axis=1), best == codes
+            both = final.max(axis=1), sure.max(axis=1)
+            checks[cell] = np.stack([reliability(one, best == codes) for one in both])
         if cell < layout.n_numbers:
             ratios.append((truth - final)[:, 0] / held_out.scales[some, cell])
-        reports[cell] = _skill(layout, cell, proposed, final, truth, parts, shares[cell], calibration)
+            halves.append(held_out.rows[some] % 2 == 1)
+        reports[cell] = _skill(
+            layout, cell, proposed, final, truth, parts, shares[cell], calibration
+        )
     pooled = np.concatenate(ratios) if ratios else np.zeros(0)
     for cell, ratio in enumerate(ratios):
         own = ratio if len(ratio) >= ENOUGH else pooled
         quantiles[cell] = np.quantile(own, LEVELS) if len(own) else LEVELS - 0.5
-    return Verdict(shares, temperatures, quantiles, reports, evidence)
+    checks |= enumerate(coverage(ratios, halves))
+    return Verdict(shares, temperatures, quantiles, reports, evidence, checks)
 
 
 def _temperature(shares: Floats, codes: Ints) -> tuple[float, tuple[float, float]]:

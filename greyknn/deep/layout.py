@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -40,18 +41,21 @@ class Rows:
         Observed; ``n_cells`` columns are numbers first, then categories.
     told : bool, shape (n_rows, n_cells)
         Observed, and among what the network can predict.
+    lines : float32, shape (n_rows, n_outputs), optional
+        Of series: what interpolation in time says about each cell without looking at it.
     """
 
     dense: torch.Tensor
     embeds: torch.Tensor
     seen: torch.Tensor
     told: torch.Tensor
+    lines: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.seen)
 
     def hide(self, hidden: torch.Tensor, owner: torch.Tensor, n_numbers: int) -> Rows:
-        """The same rows with further gaps (n_rows, n_cells)."""
+        """The same rows with further gaps (n_rows, n_cells), without lines."""
         seen = self.seen & ~hidden
         dense = torch.where(seen[:, owner], self.dense, 0.0)
         embeds = torch.where(seen[:, n_numbers:], self.embeds, MISSING)
@@ -193,7 +197,7 @@ class Layout:
         """The outputs of each cell column."""
         widths = [1] * self.n_numbers + list(self.heads)
         stops = np.cumsum([0, *widths])
-        return tuple(slice(int(a), int(b)) for a, b in zip(stops[:-1], stops[1:], strict=True))
+        return tuple(slice(int(a), int(b)) for a, b in pairwise(stops))
 
     @cached_property
     def owner(self) -> torch.Tensor:
@@ -242,7 +246,7 @@ class Layout:
 
 
 def _standard(numbers: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each column; of a constant, 1. Huge numbers do not overflow."""
+    """Mean and standard deviation of each column, or 1 of a constant; huge ones do not overflow."""
     if numbers.size == 0:
         return np.zeros(numbers.shape[1]), np.ones(numbers.shape[1])
     largest = np.nanmax(np.abs(numbers), axis=0)

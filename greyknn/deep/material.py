@@ -48,6 +48,7 @@ class Settings:
     device: str = "cpu"
     seed: int = 0
     cell: str | None = None
+    trees: bool = False
 
 
 @dataclass
@@ -83,17 +84,14 @@ class Material:
         self.pool = np.arange(n_rows) if self.whole else np.sort(order[REFERENCE:])
         self.reference_rows, self.reference = self.ids[known], self.values[known]
         self.reference_texts = self.texts[known]
+        self.folds = settings.members
         self.batch_size = min(settings.batch_size, n_rows)
         self.steps = settings.max_steps or (800 if n_rows <= 5000 else 2000)
         width = max(self.layout.n_outputs * max(len(settings.priors), 1), 1)
         if self.whole:
             n_copies = int(np.clip(MOST_PRIORS // (n_rows * width), 2, COPIES))
             self.block = self._block(self.pool, n_copies, None)
-            few = 4 if n_rows < 400 else 2
-            self.judge = replace(
-                self.block, hidden=self.block.hidden[:few], priors=self.block.priors[:few],
-                extras=self.block.extras[:few],
-            )  # fmt: skip
+            self.judge = self.shown(4 if n_rows < 400 else 2)
             self.per_block = 0
         else:
             self.known = fit_priors(
@@ -136,21 +134,27 @@ class Material:
             some = self.rng.choice(self.pool, min(self.size, len(self.pool)), replace=False)
             yield self._block(np.sort(some), BLOCK_COPIES, self.known)
 
+    def shown(self, n_copies: int) -> Block:
+        """Some copies of a block whose rows tell how good the network is."""
+        block = self.block if self.whole else self.judge
+        return replace(
+            block, hidden=block.hidden[:n_copies], priors=block.priors[:n_copies],
+            extras=block.extras[:n_copies],
+        )  # fmt: skip
+
     def fitted(self) -> list[Fitted]:
         """Priors that know the reference without further holes."""
         if not self.whole:
             return self.known
         rows = self.layout.rows(self.reference)
-        return fit_priors(
-            self.settings.priors, self.layout, self.reference, rows, self.generator
-        )
+        return fit_priors(self.settings.priors, self.layout, self.reference, rows, self.generator)
 
     def _block(
         self, rows: Ints, n_copies: int, fitted: list[Fitted] | None,
         timeline: Timeline | None = None,
     ) -> Block:  # fmt: skip
         settings = self.settings
-        folds = folds_of(self.ids[rows], self.layout.n_cells, settings.members, settings.seed)
+        folds = folds_of(self.ids[rows], self.layout.n_cells, self.folds, settings.seed)
         block = make_block(
             self.values[rows], self.layout, settings.priors, n_copies=n_copies,
             mask=settings.mask, folds=folds, texts=torch.from_numpy(self.texts[rows]),

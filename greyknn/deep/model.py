@@ -13,16 +13,20 @@ import numpy as np
 import torch
 
 from greyknn.arrays import Bools, Floats, Ints
+from greyknn.deep.forest import Forest
+from greyknn.deep.grey import Grey, Kernel
 from greyknn.deep.heldout import Verdict, collect, judge_columns, normalised, probabilities
 from greyknn.deep.layout import Layout
 from greyknn.deep.material import Material, Settings
 from greyknn.deep.network import Batch, Network
 from greyknn.deep.passages import Passages
-from greyknn.deep.grey import Grey, Kernel
-from greyknn.deep.priors import Fitted, guesses
+from greyknn.deep.priors import NAMES, Fitted, guesses
 from greyknn.deep.sequences import Reading, Timeline
 from greyknn.deep.texts import Text, text_donors
 from greyknn.deep.training import History, Schedule, Trainer
+
+FOREST_COPIES = 5
+"""Copies whose hidden cells trees learn from."""
 
 CHUNK = 4096
 """Rows that are filled at a time."""
@@ -67,6 +71,8 @@ class DeepModel:
         Of time: a step of the series that were learnt from.
     text : Text or None
         What texts tell about the other columns.
+    forest : Forest or None
+        Trees that stand beside the network.
     """
 
     settings: Settings
@@ -81,12 +87,13 @@ class DeepModel:
     n_seen: int
     unit: float = 1.0
     text: Text | None = None
+    forest: Forest | None = None
 
     @classmethod
     def fit(
         cls, settings: Settings, values: Floats, categorical: Bools, levels: Ints, targets: Bools,
-        *, ordered: Bools | None = None, dates: Bools | None = None, texts: Ints | None = None, weight: Floats | None = None,
-        timeline: Timeline | None = None,
+        *, ordered: Bools | None = None, dates: Bools | None = None, texts: Ints | None = None,
+        weight: Floats | None = None, timeline: Timeline | None = None,
         class_weights: Callable[[Layout], torch.Tensor] | None = None,
         report: Callable[[int, int, float], None] = lambda *_: None,
     ) -> DeepModel:  # fmt: skip
@@ -113,6 +120,13 @@ class DeepModel:
             Called with the step, all steps and the loss.
         """
         begun = time.monotonic()
+        # What texts and interpolation say comes last, as it is not fitted with the others.
+        settings = replace(settings, priors=tuple(n for n in NAMES if n in settings.priors))
+        if timeline is None and "time" in settings.priors:
+            raise ValueError(
+                "priors holds 'time', but there are no series: name the columns that tell them "
+                "as groups= and time=, or leave 'time' out."
+            )
         n_rows = len(values)
         texts = np.zeros((n_rows, 0, 1), dtype=np.int64) if texts is None else texts
         weight = np.ones(n_rows) if weight is None else weight
@@ -125,9 +139,7 @@ class DeepModel:
         if timeline is None:
             material = Material(settings, layout, values, texts, weight, ids)
         else:
-            # What interpolation says comes last, as it is not fitted with the others.
-            names = sorted(settings.priors, key="time".__eq__)
-            settings = replace(settings, priors=tuple(names), cell=settings.cell or "gru")
+            settings = replace(settings, cell=settings.cell or "gru")
             material = Passages(settings, layout, values, texts, weight, ids, timeline)
         generator = torch.Generator().manual_seed(settings.seed)
         network = Network(layout, material.shape(), generator).to(settings.device)
@@ -137,11 +149,11 @@ class DeepModel:
             begun + settings.time_budget if settings.time_budget else float("inf"),
         )  # fmt: skip
         count = None if class_weights is None else class_weights(layout)
-        history, verdict = learn(network, material, schedule, count, report)
+        history, verdict, forest = learn(network, material, schedule, count, report)
         return cls(
             settings, layout, material.reference, material.reference_texts,
             material.reference_rows, material.fitted(), network, verdict, history, n_rows,
-            1.0 if timeline is None else timeline.unit, material.text,
+            1.0 if timeline is None else timeline.unit, material.text, forest,
         )  # fmt: skip
 
     def predict(
@@ -200,7 +212,7 @@ class DeepModel:
         extras: torch.Tensor | None = None, reading: Reading | None = None,
     ) -> tuple[Floats, Floats]:  # fmt: skip
         layout, device = self.layout, next(self.network.parameters()).device
-        rows = layout.rows(values)
+        rows = replace(layout.rows(values), lines=lines)
         extras = torch.zeros(len(rows), 0) if extras is None else extras
         lines = lines if "time" in self.settings.priors else None
         said = None if self.text is None else self.text.say(texts)
@@ -219,14 +231,19 @@ class DeepModel:
             net.append(probabilities(layout, outputs).mean(0).cpu())
             logs.append(log.mean(0).cpu())
         proposals = torch.cat([torch.cat(net)[:, None], normalised(layout, priors)], 1)
-        stacked = self.verdict.stack(layout, proposals.double().numpy())
-        return stacked, torch.cat(logs).clamp(-5.0, 3.0).exp().double().numpy()
+        proposed = proposals.double().numpy()
+        if self.forest is not None:
+            dense, told = rows.dense.double().numpy(), rows.told.numpy()
+            proposed = self.forest.predict(proposed, dense, told)
+        return self.verdict.stack(layout, proposed), torch.cat(logs).clamp(
+            -5.0, 3.0
+        ).exp().double().numpy()
 
 
 def learn(
     network: Network, material: Material, schedule: Schedule, count: torch.Tensor | None,
     report: Callable[[int, int, float], None],
-) -> tuple[History, Verdict]:  # fmt: skip
+) -> tuple[History, Verdict, Forest | None]:  # fmt: skip
     """Train a network, and let the cells that were held out tell how good it is.
 
     Parameters
@@ -245,5 +262,10 @@ def learn(
     count = torch.ones(layout.n_outputs) if count is None else count
     trainer = Trainer(network, layout, schedule, noise, count.to(device))
     history = trainer.run(material.blocks(), material.per_block, material.judge, report)
-    held_out = collect(network, layout, material.judge)
-    return history, judge_columns(held_out, layout, settings.priors)
+    names = settings.priors
+    verdict = judge_columns(collect(network, layout, material.judge), layout, names)
+    if not settings.trees:
+        return history, verdict, None
+    held_out = collect(network, layout, material.shown(FOREST_COPIES))
+    forest, held_out = Forest.fit(layout, verdict, held_out, settings.seed)
+    return history, judge_columns(held_out, layout, (*names, "trees")), forest

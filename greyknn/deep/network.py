@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -236,7 +237,7 @@ class Network(nn.Module):
         states = 2 * hidden if shape.cell else 0
         sizes = [states + wide] + [hidden] * shape.depth
         self.body = nn.ModuleList(
-            Packed(members, a, b, generator) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+            Packed(members, a, b, generator) for a, b in pairwise(sizes)
         )
         self.head = Packed(members, sizes[-1], outputs, None)
         self.line = Packed(members, wide if shape.n_texts else plain, outputs, None)
@@ -256,7 +257,12 @@ class Network(nn.Module):
         shown = batch.seen[..., :numbers]
         x = torch.where(shown, batch.dense[..., :numbers], base[..., :numbers].detach())
         x = x.clamp(-FARTHEST, FARTHEST)
-        plain = [x, batch.seen.to(x.dtype), batch.priors.flatten(-2).clamp(-FARTHEST, FARTHEST), batch.extras]
+        plain = [
+            x,
+            batch.seen.to(x.dtype),
+            batch.priors.flatten(-2).clamp(-FARTHEST, FARTHEST),
+            batch.extras,
+        ]
         if self.calendar is not None:
             plain.append(self.calendar(batch.dense, shown))
         inputs = torch.cat(plain, -1)

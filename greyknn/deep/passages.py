@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-
 from greyknn.deep.copies import Block
 from greyknn.deep.material import BLOCK_COPIES, COPIES, MOST_PRIORS, REFERENCE, Material
 from greyknn.deep.network import Shape
@@ -18,8 +17,11 @@ from greyknn.deep.sequences import Timeline, n_extras
 TOGETHER = 16_384
 """Tables of at most so many rows are learnt from whole; of larger ones, some windows at a time."""
 
-STEPS = 24
+STEPS = 12
 """Rows that a step learns from for each one that it would of a table without series."""
+
+FOLDS = 10
+"""Parts of the cells, of which each member gives up one; three members would lose a third."""
 
 
 @dataclass
@@ -39,10 +41,14 @@ class Passages(Material):
         self.rng = np.random.default_rng([settings.seed, 7919])
         self.generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
         known = np.sort(self.rng.permutation(n_rows)[:REFERENCE])
+        self.known_rows = known
         self.reference, self.reference_rows = self.values[known], self.ids[known]
         self.reference_texts = self.texts[known]
-        self.timeline = replace(self.timeline, order=np.arange(n_rows))
+        # Folds by place in time: how the table was sorted must not matter.
+        self.ids = np.arange(n_rows)
+        self.timeline = replace(self.timeline, order=self.ids)
         self.whole = n_rows <= TOGETHER
+        self.folds = max(FOLDS, settings.members)
         self.batch_size = STEPS * settings.batch_size
         self.steps = settings.max_steps or 500
         self.per_block = 0 if self.whole else 64
@@ -53,11 +59,8 @@ class Passages(Material):
         else:
             self.size = int(np.clip(MOST_PRIORS // (BLOCK_COPIES * width), 1024, TOGETHER))
             self.block = self._drawn(2)
-        few = 4 if n_rows < 400 else 2
-        self.judge = replace(
-            self.block, hidden=self.block.hidden[:few], priors=self.block.priors[:few],
-            extras=self.block.extras[:few],
-        )  # fmt: skip
+        self.judge = self.block
+        self.judge = self.shown(4 if n_rows < 400 else 2)
 
     def shape(self) -> Shape:
         """How large the network should be."""
@@ -73,9 +76,10 @@ class Passages(Material):
 
     def fitted(self) -> list[Fitted]:
         """Priors that know some rows without further holes."""
-        rows = self.layout.rows(self.reference)
-        names = self.settings.priors
-        return fit_priors(names, self.layout, self.reference, rows, self.generator)
+        rows, names = self.layout.rows(self.values), self.settings.priors
+        lines, _ = self.timeline.look(rows, self.layout, self.layout.frequencies(rows))
+        known = replace(self.layout.rows(self.reference), lines=lines[self.known_rows])
+        return fit_priors(names, self.layout, self.reference, known, self.generator)
 
     def _drawn(self, n_copies: int) -> Block:
         """Windows with so many rows, each as a series of its own."""

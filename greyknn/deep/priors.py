@@ -36,7 +36,11 @@ class Fitted(Protocol):
 
 @dataclass(frozen=True)
 class Normal:
-    """Conditional mean under a Gaussian of numbers and indicators of levels."""
+    """Conditional mean under a Gaussian of numbers and indicators of levels.
+
+    Of series, what interpolation says about each is part of it, and always observed: how far to
+    trust it, and what other columns add, is then a matter of covariances.
+    """
 
     outputs: torch.Tensor
     owner: torch.Tensor
@@ -48,15 +52,26 @@ class Normal:
         """Fit by EM, if there are not too many columns."""
         outputs = _narrow(layout)
         owner = layout.owner[outputs]
-        model = fit_gaussian(rows.dense[:, outputs].double(), rows.told[:, owner], generator)
+        model = fit_gaussian(*_joined(rows, outputs, owner), generator)
         return cls(outputs, owner, model, layout.frequencies(rows))
 
     def fill(self, values: Floats, rows: Rows) -> torch.Tensor:
         """Conditional means of missing cells."""
         filled = self.center.repeat(len(rows), 1)
-        dense, told = rows.dense[:, self.outputs].double(), rows.told[:, self.owner]
-        filled[:, self.outputs] = self.model.fill(dense, told).float()
+        joined = self.model.fill(*_joined(rows, self.outputs, self.owner)).float()
+        filled[:, self.outputs] = joined[:, : len(self.outputs)]
         return filled
+
+
+def _joined(
+    rows: Rows, outputs: torch.Tensor, owner: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs, and their lines unless that is too many; and what of it is observed."""
+    dense, told = rows.dense[:, outputs].double(), rows.told[:, owner]
+    if rows.lines is None or 2 * len(outputs) > WIDEST:
+        return dense, told
+    lines = rows.lines[:, outputs].double()
+    return torch.cat([dense, lines], 1), torch.cat([told, torch.ones_like(told)], 1)
 
 
 def _narrow(layout: Layout) -> torch.Tensor:
@@ -99,7 +114,9 @@ def guesses(
     filled = [prior.fill(values, rows) for prior in priors]
     filled += [each for each in (said, lines) if each is not None]
     parts = [torch.where(told, rows.dense, fill) for fill in filled]
-    return torch.stack(parts, 1) if parts else rows.dense.new_zeros(len(rows), 0, rows.dense.shape[1])
+    return (
+        torch.stack(parts, 1) if parts else rows.dense.new_zeros(len(rows), 0, rows.dense.shape[1])
+    )
 
 
 def hidden_values(values: Floats, layout: Layout, hidden: torch.Tensor) -> Floats:
@@ -107,4 +124,3 @@ def hidden_values(values: Floats, layout: Layout, hidden: torch.Tensor) -> Float
     holes = np.zeros(values.shape, dtype=bool)
     holes[:, layout.columns] = hidden.numpy()
     return np.where(holes, np.nan, values)
-

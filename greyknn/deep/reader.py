@@ -48,8 +48,10 @@ class Label:
         numbers = all(isinstance(label, int | float) for label in classes)
         whole = all(float(label).is_integer() for label in classes) if numbers else False
         many = hardly_repeat(len(classes), int((codes >= 0).sum()))
-        if numbers and not any(isinstance(label, bool) for label in classes) and (
-            not whole or many
+        if (
+            numbers
+            and not any(isinstance(label, bool) for label in classes)
+            and (not whole or many)
         ):
             return cls(()), _numbers(codes, classes)
         return cls(classes), np.where(codes < 0, np.nan, codes).astype(float)

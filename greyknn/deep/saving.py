@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from greyknn.deep.devices import resolve
+from greyknn.deep.forest import Forest, Trees
 from greyknn.deep.gaussian import Gaussian
 from greyknn.deep.grey import Grey, Kernel
 from greyknn.deep.heldout import Skill, Verdict
@@ -26,8 +27,8 @@ from greyknn.targets.target import Resembling
 KIND, VERSION = "DeepImputer", 1
 
 CLASSES = (
-    Clock, Column, DeepModel, Gaussian, History, Kernel, Label, Layout, Normal, Reader, Resembling,
-    Schema, Settings, Shape, Skill, Text, Verdict, Vocabulary,
+    Clock, Column, DeepModel, Forest, Gaussian, History, Kernel, Label, Layout, Normal, Reader,
+    Resembling, Schema, Settings, Shape, Skill, Text, Trees, Verdict, Vocabulary,
 )  # fmt: skip
 
 REBUILT = "grey"

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from greyknn.arrays import Bools, Floats
+from greyknn.arrays import Bools, Floats, Ints
 from greyknn.deep.fills import Teller
 from greyknn.deep.reader import Read
 
 HIDDEN = 0.2
 """Share of the observed cells that are hidden."""
+
+
+def hidden_cells(values: Floats, places: Ints, rng: np.random.Generator) -> Bools:
+    """Observed cells of these columns that are hidden, of each the same share."""
+    holes = np.zeros(values.shape, dtype=bool)
+    for place in places:
+        some = np.flatnonzero(~np.isnan(values[:, place]))
+        n_hidden = int(np.ceil(HIDDEN * len(some))) if len(some) > 1 else 0
+        holes[rng.permutation(some)[:n_hidden], place] = True
+    return holes
 
 
 def skill(teller: Teller, read: Read, rng: np.random.Generator) -> float:
@@ -24,12 +34,7 @@ def skill(teller: Teller, read: Read, rng: np.random.Generator) -> float:
     """
     model, layout = teller.model, teller.model.layout
     places = layout.columns[layout.targets]
-    holes = np.zeros(read.values.shape, dtype=bool)
-    observed = ~np.isnan(read.values)
-    for place in places:
-        some = np.flatnonzero(observed[:, place])
-        n_hidden = int(np.ceil(HIDDEN * len(some))) if len(some) > 1 else 0
-        holes[rng.permutation(some)[:n_hidden], place] = True
+    holes = hidden_cells(read.values, places, rng)
     shown = np.where(holes, np.nan, read.values)
     predicted = model.predict(shown, read.texts, timeline=read.timeline)
     fills = teller.fills(predicted)

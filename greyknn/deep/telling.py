@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from greyknn.arrays import Bools, Ints
-from greyknn.deep import explaining, saving
+from greyknn.deep import explaining, plots, saving
 from greyknn.deep.distribution import distribution
 from greyknn.deep.explaining import Explanation
 from greyknn.deep.fills import Teller
@@ -17,6 +19,9 @@ from greyknn.deep.model import DeepModel, Predicted
 from greyknn.deep.reader import Read, Reader, position
 from greyknn.deep.sampling import samples
 from greyknn.deep.scoring import skill
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Telling:
@@ -136,13 +141,14 @@ class Telling:
             If there is no such row or column, or it is not filled by the model.
         """
         check_is_fitted(self)
-        model, reader = self._model, self._reader
+        model = self._model
         if model.settings.cell is not None:
             raise NotImplementedError(
                 "A model of series does not explain single cells; importance() tells which "
                 "columns count."
             )
-        cell = self._cell(column)
+        cell, teller = self._cell(column), self._teller
+        place = int(model.layout.columns[cell])
         if X is None:
             kept = np.flatnonzero(model.reference_rows == row)
             if len(kept) == 0:
@@ -151,14 +157,18 @@ class Telling:
                     "training rows that the model keeps: pass its table, explain(row, column, X)."
                 )
             values, texts = model.reference[kept], model.reference_texts[kept]
+            if not np.isnan(values[0, place]):
+                holes = np.zeros(model.reference.shape, dtype=bool)
+                holes[kept, place] = True
+                teller = replace(teller, model=explaining.unknowing(model, holes))
         else:
             read = self._read(X, y)
             if not isinstance(row, int | np.integer) or not 0 <= row < len(read.values):
                 raise KeyError(f"There is no row {row!r}: X has rows 0 to {len(read.values) - 1}.")
             values, texts = read.values[[row]], read.texts[[row]]
         values = values.copy()
-        values[0, int(model.layout.columns[cell])] = np.nan
-        return explaining.explain(self._teller, values, texts, cell)
+        values[0, place] = np.nan
+        return explaining.explain(teller, values, texts, cell)
 
     def importance(self, column: Any = None, random_state: Any = 0) -> Any:
         """How much the fills of each column change when another one is hidden, too.
@@ -185,6 +195,65 @@ class Telling:
         found = explaining.importance(self._teller, cells, rng)
         index = pd.Index([names[layout.columns[cell]] for cell in cells], dtype=object)
         return pd.DataFrame(found, index=index, columns=pd.Index(names, dtype=object))
+
+    def plot_loss(self) -> Figure:
+        """Draw the loss of held-out cells by step, and where it was best.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Made without pyplot: a notebook shows it, ``savefig("loss.png")`` writes it.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        check_is_fitted(self)
+        return plots.loss(self.loss_curve_)
+
+    def plot_calibration(self) -> Figure:
+        """Draw whether what is said to be sure is right as often, on held-out cells.
+
+        Of categories how often levels were right by their probability, before and after
+        tempering; of numbers how many cells central intervals of 10 % to 90 % hold, before and
+        after calibration, which is learnt from one half of the held-out cells here and judged by
+        the other.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As of ``plot_loss``; errors, too.
+        """
+        check_is_fitted(self)
+        return plots.calibration(self._model)
+
+    def plot_fills(self, X: Any, y: Any = None, columns: Sequence[Any] | None = None) -> Figure:
+        """Draw a table before and after: its gaps, and values that are observed and filled.
+
+        Parameters
+        ----------
+        X, y : as in ``transform``
+        columns : list of names or positions, optional
+            What to show; by default all columns that are filled, of which those with most gaps
+            have panels of their own.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As of ``plot_loss``; errors, too.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column.
+        """
+        before, schema = self._read(X, y).coded, self._reader.schema
+        wanted: Sequence[int] = self._reader.wanted
+        if columns is not None:
+            wanted = list(dict.fromkeys(position(schema, name, "columns") for name in columns))
+        after = schema.encode(self.transform(X, y))  # type: ignore[attr-defined]
+        return plots.fills(schema.columns, before, after, wanted)
 
     def _cell(self, column: Any) -> int:
         """The cell column of a name or position."""

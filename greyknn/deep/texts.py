@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from itertools import pairwise
 from dataclasses import dataclass
+from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
@@ -16,8 +16,8 @@ from scipy.sparse import csr_array
 from scipy.special import logsumexp
 
 from greyknn.arrays import Bools, Floats, Ints
-from greyknn.deep.layout import Layout, Rows
 from greyknn.deep.grey import Grey
+from greyknn.deep.layout import Layout, Rows
 from greyknn.donors import DonorTable
 from greyknn.neighbors import nearest
 
@@ -234,16 +234,13 @@ def fit_text(
     by_cell = np.stack([errors[:, block].sum(axis=1) for block in layout.blocks], axis=1)
     chosen = np.array(PENALTIES, dtype=np.float32)[by_cell.argmin(axis=0)]
     penalties = chosen[layout.owner.numpy()]
-    center = _means(truth, told)
-    duals = ridge(inputs, truth - center, told, penalties)
-    slopes = inputs.T @ duals
     scores = np.empty_like(truth)
     for fold in range(FOLDS):
         own = part == fold
         shown = without(fold)
         center = _means(truth, shown)
-        less = ridge(inputs, truth - center, shown, penalties, duals)
-        scores[own] = center + inputs[own] @ (inputs.T @ less)
+        duals = ridge(inputs, truth - center, shown, penalties)
+        scores[own] = center + inputs[own] @ (inputs.T @ duals)
     sharpness = np.array(
         [
             _sharpest(scores[some, block], truth[some, block])
@@ -253,16 +250,15 @@ def fit_text(
         ],
         dtype=np.float32,
     )
+    center = _means(truth, told)
+    slopes = inputs.T @ ridge(inputs, truth - center, told, penalties)
     text = Text(layout, vocabulary, center, slopes, sharpness)
     said = text.say(texts)
     said[known] = _guesses(scores, layout, sharpness)
     return text, said
 
 
-def ridge(
-    inputs: csr_array, outputs: Singles, told: Bools, penalties: Singles,
-    start: Singles | None = None,
-) -> Singles:  # fmt: skip
+def ridge(inputs: csr_array, outputs: Singles, told: Bools, penalties: Singles) -> Singles:
     """Dual variables of ridge regressions, each on the rows that tell its output.
 
     Conjugate gradients for all outputs at once; slopes are ``inputs.T @ duals``.
@@ -272,8 +268,6 @@ def ridge(
     inputs : sparse array of shape (n_rows, n_features)
     outputs, told : array of shape (n_rows, n_outputs)
     penalties : array of shape (n_outputs,)
-    start : array of shape (n_rows, n_outputs), optional
-        Where to begin.
     """
     turned = inputs.T.tocsr()
 
@@ -282,8 +276,7 @@ def ridge(
         return through * told + penalties * duals
 
     wanted = outputs * told
-    duals = np.zeros_like(wanted) if start is None else start * told
-    rest = wanted - applied(duals)
+    duals, rest = np.zeros_like(wanted), wanted
     step, size = rest, (rest**2).sum(axis=0)
     enough = SETTLED**2 * (wanted**2).sum(axis=0)
     for _ in range(STEPS):

@@ -123,6 +123,8 @@ class Trainer:
         self.targets = torch.from_numpy(layout.targets).to(class_weights.device)
         self.class_weights = class_weights
         self.device = class_weights.device
+        # Of dates the day of the week would be lost in noise.
+        self.noisy = torch.from_numpy(~layout.dates).to(self.device)
         small = [p for n, p in network.named_parameters() if n.endswith("bias") or n == "mix"]
         chosen = set(map(id, small))
         large = [p for p in network.parameters() if id(p) not in chosen]
@@ -135,8 +137,10 @@ class Trainer:
         )
         self.rates = None
         if not schedule.constant:
+            n_rates = max(schedule.steps, 1) + 1
+            # Of few steps the rate rises in one; torch cannot make it none.
             self.rates = torch.optim.lr_scheduler.OneCycleLR(
-                self.optimizer, schedule.lr, total_steps=max(schedule.steps, 1) + 1, pct_start=0.1
+                self.optimizer, schedule.lr, total_steps=n_rates, pct_start=max(0.1, 2 / n_rates)
             )
         self.members = network.shape.members
         self.history = History()
@@ -187,9 +191,10 @@ class Trainer:
         batch, hidden = batch_of(block, copies, rows, self.layout, reading)
         truth = block.rows.dense[rows]
         numbers = self.layout.n_numbers
-        noise = torch.randn(
-            *rows.shape, numbers, generator=generator, device=self.device
-        ) * batch.seen[..., :numbers]
+        noise = (
+            torch.randn(*rows.shape, numbers, generator=generator, device=self.device)
+            * (batch.seen[..., :numbers] & self.noisy)
+        )
         dense = torch.cat(
             [batch.dense[..., :numbers] + NOISE * noise, batch.dense[..., numbers:]], -1
         )
@@ -218,9 +223,7 @@ class Trainer:
         owner = self.layout.owner.to(self.device)
         numbers = self.layout.n_numbers
         levels[..., :numbers] = 1.0
-        levels.index_add_(
-            -1, owner[numbers:], truth[..., numbers:] * self.class_weights[numbers:]
-        )
+        levels.index_add_(-1, owner[numbers:], truth[..., numbers:] * self.class_weights[numbers:])
         return weights * levels
 
     @torch.no_grad()
@@ -239,7 +242,8 @@ class Trainer:
         better = loss < self.least - 1e-4
         for best, average in zip(self.best, self.average, strict=True):
             best[better] = average[better]
-        self.least = torch.minimum(loss, self.least)
+        # Not by less: many small gains are one that counts.
+        self.least = torch.where(better, loss, self.least)
         self.history.steps.append(step)
         self.history.losses.append(float(loss.mean()))
         return bool(better.any())

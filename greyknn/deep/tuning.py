@@ -1,4 +1,4 @@
-"""A search for settings by the error on held-out cells: at random, the worse two of three dropped."""
+"""A search for settings by the error on held-out cells: at random, the better third goes on."""
 
 from __future__ import annotations
 
@@ -88,7 +88,12 @@ def successive_halving(
 
 
 def with_optuna(
-    evaluate: Evaluate, sampler: Any, n_trials: int, defaults: Config, steps: int, until: float,
+    evaluate: Evaluate,
+    sampler: Any,
+    n_trials: int,
+    defaults: Config,
+    steps: int,
+    until: float,
     seed: int,
 ) -> list[dict[str, Any]]:
     """The same with settings that a sampler of optuna suggests, poor ones cut short."""
@@ -107,7 +112,12 @@ def with_optuna(
             )
         sampler = optuna.samplers.TPESampler(seed=seed)
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=DROPPED)
-    study = optuna.create_study(sampler=sampler, pruner=pruner)
+    loudness = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells that it begins
+    try:
+        study = optuna.create_study(sampler=sampler, pruner=pruner)
+    finally:
+        optuna.logging.set_verbosity(loudness)
     first = {name: defaults[name] for name in (*CHOICES, *RANGES)}
     tried: dict[int, dict[str, Any]] = {}
     fixed = [first, {**first, "depth": 0}]

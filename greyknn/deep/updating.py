@@ -61,34 +61,33 @@ def updated(
         constant=True,
     )  # fmt: skip
     counted = None if count is None else count(layout)
-    history, verdict = learn(network, material, schedule, counted, report)
+    history, verdict, forest = learn(network, material, schedule, counted, report)
     n_seen = model.n_seen + len(values)
-    stay = _reservoir(len(kept), len(values), model.n_seen, rng)
-    material.reference, material.reference_rows = material.values[stay], ids[stay]
-    material.reference_texts = material.texts[stay]
+    stay = _reservoir(len(model.reference), len(values), model.n_seen, rng)
+    numbers = np.concatenate([model.reference_rows, model.n_seen + np.arange(len(values))])
+    material.reference_rows = numbers[stay]
+    material.reference = np.concatenate([model.reference, values])[stay]
+    material.reference_texts = np.concatenate([model.reference_texts, texts])[stay]
     return replace(
         model, layout=layout, reference=material.reference,
         reference_texts=material.reference_texts, reference_rows=material.reference_rows,
         priors=material.fitted(), network=network, verdict=verdict, history=history,
-        n_seen=n_seen, text=material.text,
+        n_seen=n_seen, text=material.text, forest=forest,
     )  # fmt: skip
 
 
 def _evenly(n_old: int, n_new: int) -> torch.Tensor:
     """Rows, the new ones behind the old, so often that both parts count about the same."""
-    times = max(round(n_old / max(n_new, 1)), 1)
-    return torch.cat([torch.arange(n_old), (n_old + torch.arange(n_new)).repeat(times)])
+    times = (max(round(a / max(b, 1)), 1) for a, b in ((n_new, n_old), (n_old, n_new)))
+    parts = (torch.arange(n_old), n_old + torch.arange(n_new))
+    return torch.cat([part.repeat(n) for part, n in zip(parts, times, strict=True)])
 
 
 def _reservoir(n_kept: int, n_new: int, n_before: int, rng: np.random.Generator) -> Ints:
     """Which of the kept and the new rows stay, so that each row ever seen has the same chance."""
-    n_all, most = n_kept + n_new, TOGETHER
-    if n_kept == n_before and n_all <= most:
-        return np.arange(n_all)
-    size = min(most, max(n_kept, min(n_all, most)))
-    # A new row stays with the chance size / (rows seen).
-    n_stay = int(rng.binomial(n_new, min(size / (n_before + n_new), 1.0)))
-    n_stay = max(n_stay, size - n_kept)
+    # A sample of the rows before does not grow, or the new ones would be too many in it.
+    size = min(n_kept + n_new, TOGETHER) if n_kept == n_before else n_kept
+    n_stay = int(rng.hypergeometric(n_new, n_before, size))
     old = rng.permutation(n_kept)[: size - n_stay]
     new = n_kept + rng.permutation(n_new)[:n_stay]
     return np.sort(np.concatenate([old, new]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -106,11 +107,12 @@ def _tokens(series: Any, column: Column, tokens: str) -> tuple[list[Any], Any]:
     """Tokens of a column, and which cells have them (n_rows, n_tokens)."""
     observed = series.notna().to_numpy()
     if column.text:
-        words = tokens == "words"
-        vectorizer = CountVectorizer(
-            binary=True, max_features=MOST_TOKENS, analyzer="word" if words else "char_wb",
-            ngram_range=(1, 2) if words else (3, 5), token_pattern=r"(?u)\b\w+\b",
-        )  # fmt: skip
+        split = (
+            {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"}
+            if tokens == "words"
+            else {"analyzer": "char_wb", "ngram_range": (3, 5)}
+        )
+        vectorizer = CountVectorizer(binary=True, max_features=MOST_TOKENS, **split)
         cells = [str(cell) if seen else "" for cell, seen in zip(series, observed, strict=True)]
         if any(vectorizer.build_analyzer()(cell) for cell in cells):
             found = vectorizer.fit_transform(cells)
@@ -128,8 +130,6 @@ def _tokens(series: Any, column: Column, tokens: str) -> tuple[list[Any], Any]:
         values = cells.astype(float)
         cuts = np.unique(np.quantile(values, np.linspace(0, 1, RANGES + 1)))
         places = np.clip(np.searchsorted(cuts, values) - 1, 0, max(len(cuts) - 2, 0))
-        names = [
-            f"{low:.4g} to {high:.4g}" for low, high in zip(cuts[:-1], cuts[1:], strict=True)
-        ] or [f"{cuts[0]:.4g}"]
+        names = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(cuts)] or [f"{cuts[0]:.4g}"]
     shape = (len(series), len(names))
     return names, sparse.csr_matrix((np.ones(len(rows)), (rows, places)), shape=shape)

@@ -28,11 +28,14 @@ class Checked:
         Their observed outputs; there may be labels that fit did not see.
     said : array of shape (n_rows, n_levels) or (n_rows,)
         Probabilities of the levels, or numbers.
+    frequency : array of shape (n_levels,)
+        Of the levels among the rows of fit.
     """
 
     levels: tuple[Any, ...]
     truth: tuple[Any, ...]
     said: Floats
+    frequency: Floats
 
     def metrics(self) -> dict[str, Any]:
         """By Datawig's names; see ``SimpleImputer.load_metrics``."""
@@ -103,12 +106,12 @@ def of_labels(truth: Sequence[Any], shares: Floats, levels: Sequence[Any]) -> di
 
 
 def label_weights(checked: Checked, shares: Floats) -> tuple[Floats, float]:
-    """How much more frequent each label is among other rows than among those that were checked.
+    """How much more frequent each label is among other rows than among those of fit.
 
     Lipton, Wang and Smola (2018): if rows of a label look alike in both, then what is said about
-    the others is, on average, the confusion matrix times these weights. Probabilities stand in for
-    predictions, which takes less from chance, and weights are found by least squares under what
-    they must fulfil: none is negative, and the frequencies that they give sum to 1.
+    the others is, on average, what is said about rows of each label, times the label's frequency.
+    Probabilities stand in for predictions, which takes less from chance, and frequencies are found
+    by least squares under what they must fulfil: none is negative, and they sum to 1.
 
     Parameters
     ----------
@@ -123,14 +126,16 @@ def label_weights(checked: Checked, shares: Floats) -> tuple[Floats, float]:
     apart : float
         How well labels are told apart, from 0, when weights mean nothing, to 1.
     """
-    truth = np.array([[label == level for level in checked.levels] for label in checked.truth])
-    truth = truth.reshape(-1, len(checked.levels)).astype(float)
+    levels, frequency = checked.levels, checked.frequency
+    truth = np.array([[label == level for level in levels] for label in checked.truth], float)
     present = truth.any(axis=0)
-    frequency = truth.mean(axis=0)[present]
-    confusion = checked.said.T @ truth[:, present] / len(truth)
-    weights = np.ones(len(checked.levels))
-    firm = 100.0  # a sum of 1 counts more than chance differences
-    matrix = np.vstack([confusion, firm * frequency])
-    weights[present] = nnls(matrix, np.append(shares.mean(axis=0), firm))[0]
-    apart = np.linalg.svd(confusion / frequency, compute_uv=False).min() if present.any() else 0.0
-    return weights, float(apart)
+    weights = np.ones(len(levels))
+    if not present.any():
+        return weights, 0.0
+    confusion = checked.said.T @ truth[:, present] / truth[:, present].sum(axis=0)
+    firm = 100.0  # their sum counts more than chance differences
+    matrix = np.vstack([confusion, np.full(confusion.shape[1], firm)])
+    rest = frequency[~present].sum()
+    elsewhere = nnls(matrix, np.append(shares.mean(axis=0), firm * (1.0 - rest)))[0]
+    weights[present] = elsewhere / frequency[present]
+    return weights, float(np.linalg.svd(confusion, compute_uv=False).min())

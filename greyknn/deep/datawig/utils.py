@@ -37,9 +37,7 @@ def random_split(
         )
     shuffled = data_frame.sample(frac=1, random_state=seed)
     ends = np.rint(ratios.cumsum() * len(shuffled)).astype(int).tolist()
-    return [
-        shuffled.iloc[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)
-    ]
+    return [shuffled.iloc[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def generate_df_string(
