@@ -27,7 +27,8 @@ def impute(
         ``numpy.asarray`` takes. Numbers, categories, strings and booleans as they are.
     y : array-like of shape (n_rows,), optional
         Class labels; None or NaN for rows without one. Without y all rows are one class.
-    method : {"cgknn", "fwgknn", "gknn", "miknn", "iknn", "tgknn"} or Method, default="cgknn"
+    method : {"cgknn", "fwgknn", "gknn", "miknn", "iknn", "tgknn", "deep"} or Method
+        By default "cgknn". "deep" is `DeepImputer`, which needs ``greyknn[deep]``.
     n_neighbors : int, "cv" or "masked", default="cv"
     device : {"auto", "cpu", "cuda", "cuda:1", ...}, default="auto"
         An NVIDIA GPU, the processor, or what is likely to be faster for this table; results are
@@ -35,7 +36,9 @@ def impute(
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
     **options
         The other parameters of `GreyKNNImputer`: ``label_use``, ``metric_on``, ``donors``,
-        ``rho``, ``tol``, ``max_iter``, ``keep_empty_features``, ``random_state``, ``verbose``.
+        ``rho``, ``tol``, ``max_iter``, ``keep_empty_features``, ``random_state``, ``verbose``; with
+        "deep" those of `DeepImputer`, which has no ``n_neighbors``, and ``types`` in place of
+        ``categorical_features``.
 
     Returns
     -------
@@ -57,6 +60,19 @@ def impute(
     >>> greyknn.impute(X, ["a", "a", "b", "b", "a"], n_neighbors=2)[1].round(2)
     array([1.1 , 2.07])
     """
+    if isinstance(method, str) and method == "deep":
+        for name, given, default in (
+            ("n_neighbors", n_neighbors, "cv"),
+            ("categorical_features", categorical_features, "from_dtype"),
+        ):
+            if not (isinstance(given, str) and given == default):
+                raise ValueError(
+                    f'{name} means nothing to method="deep": leave it out. What columns are, its '
+                    'types={"column": "categorical"} says.'
+                )
+        from greyknn.deep import DeepImputer  # which needs torch
+
+        return DeepImputer(device=device, **options).fit_transform(X, y)
     imputer = GreyKNNImputer(
         method,
         n_neighbors=n_neighbors,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 DEEP = "deep"
 """The deep imputer, which is no row of METHODS."""
+
+KEYS = ("groups", "time")
+"""Its options that name columns."""
 
 SHARED = {"method", "device", "random_state", "label_use"}
 """Options of the neighbours' methods that mean something to the deep imputer, too."""
@@ -81,7 +85,7 @@ Examples:
 @click.option("--max-iter", type=click.IntRange(1), default=20, show_default=True)
 @click.option(
     "--seed", "random_state", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True,
-    help="Of the folds that choose k and cross-fit.",
+    help="Of the folds that choose k and cross-fit; of all chance in deep.",
 )  # fmt: skip
 @click.option("--groups", metavar="COLUMN", help="deep: what tells one series from another.")
 @click.option("--time", metavar="COLUMN", help="deep: the time within a series.")
@@ -94,24 +98,28 @@ Examples:
 @click.option("--traceback", is_flag=True, help="Show where in the program an error came from.")
 @click.pass_context
 def impute(
-    ctx: click.Context, source: Source, output: str, keep_empty: bool, force: bool, quiet: bool, traceback: bool,
-    **engine: Any,
+    ctx: click.Context, source: Source, output: str, keep_empty: bool, force: bool, quiet: bool,
+    traceback: bool, **engine: Any,
 ) -> None:  # fmt: skip
     """Fill the gaps of the table in file DATA (csv, tsv, parquet, feather; - is csv from stdin).
 
     Every observed cell of a csv file keeps its very text. Columns of numbers are numbers, others,
     and codes such as 007, are categories. Empty cells, NA, N/A, NaN, null and None are missing.
-    COLUMNS are names separated by commas; such options can be repeated.
+    --method deep reads dates and free text, too. COLUMNS are names separated by commas; such
+    options can be repeated.
     """
     begun = time.monotonic()
     verbose = int(not quiet)
     with complaining(traceback):
-        files.Format.of(output)  # before any work
+        # Before any work:
+        files.Format.of(output)
+        series = _checked(ctx, engine)
         with files.replacing(output, force=force) as handle:
             with reporting(verbose) as progress:
-                asked = source.read(keep_empty=keep_empty, progress=progress)
+                keys = {f"--{name}": series[name] for name in KEYS} if series else None
+                asked = source.read(keep_empty=keep_empty, progress=progress, keys=keys)
             table, gaps, X = asked.table, asked.gaps, asked.X
-            imputer, y = _imputer(ctx, asked, verbose, engine)
+            imputer, y = _imputer(asked, verbose, engine | series)
             # The command has said these by its own names for columns and options.
             warnings.filterwarnings(
                 "ignore", "y has .* different labels|Column .* (has another|is taken|counts)"
@@ -157,44 +165,41 @@ def doctor(ctx: click.Context, traceback: bool) -> None:
 main.add_command(compare)
 
 
-def _imputer(
-    ctx: click.Context, asked: Asked, verbose: int, engine: dict[str, Any]
-) -> tuple[Any, Any]:
-    """The imputer that the options ask for, and the labels that it is to see."""
-    series = {name: engine.pop(name) for name in ("groups", "time", "time_budget")}
-    given = {
-        name
-        for name in (*series, *engine)
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    }
+def _checked(ctx: click.Context, engine: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what the method has no use for; its own options if it is the deep one, else none."""
+    series = {name: engine.pop(name) for name in (*KEYS, "time_budget")}
     method = engine["method"]
-    other = given & (set(engine) - SHARED if method == DEEP else set(series))
-    if other:
-        option = next(p.opts[-1] for p in ctx.command.params if p.name == min(other))
-        raise click.UsageError(f"{option} means nothing to --method {method}: leave it out.", ctx)
+    useless = set(engine) - SHARED if method == DEEP else set(series)
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(str(param.name))
+        if param.name in useless and source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{param.opts[-1]} means nothing to --method {method}: leave it out.", ctx
+            )
     if method != DEEP:
+        return {}
+    if engine["label_use"] == "cross-fit":
+        raise click.UsageError("--method deep takes --label-use fit or never, not cross-fit.", ctx)
+    if find_spec("torch") is None:  # missed now, and not after a long file was read
+        import greyknn.deep  # noqa: F401
+    # If torch were imported before pyarrow reads a file, the process would often abort at its end.
+    return series
+
+
+def _imputer(asked: Asked, verbose: int, engine: dict[str, Any]) -> tuple[Any, Any]:
+    """The imputer that the options ask for, and the labels that it is to see."""
+    if engine["method"] != DEEP:
         from greyknn.imputer import GreyKNNImputer  # --help must not wait for scikit-learn
 
         imputer = GreyKNNImputer(categorical_features=asked.categories, verbose=verbose, **engine)
         return imputer, asked.y
-    if engine["label_use"] == "cross-fit":
-        raise click.UsageError("--label-use cross-fit is not for --method deep.", ctx)
     from greyknn.deep import DeepImputer
 
+    given = {name: engine[name] for name in (*KEYS, "time_budget", "device", "random_state")}
     types = dict.fromkeys(asked.categories, "categorical")
-    for name in ("groups", "time"):
-        if series[name] is not None and series[name] not in asked.gaps:
-            raise click.UsageError(f"--{name} {series[name]!r}: there is no such column.", ctx)
-    columns = list(asked.gaps)
-    places = {
-        name: None if series[name] is None else columns.index(series[name])
-        for name in ("groups", "time")
-    }
-    imputer = DeepImputer(
-        types=types, **places, time_budget=series["time_budget"], device=engine["device"],
-        random_state=engine["random_state"], verbose=verbose,
-    )  # fmt: skip
-    return imputer, asked.y if engine["label_use"] == "fit" else None
+    return DeepImputer(types=types, verbose=verbose, **given), (
+        None if engine["label_use"] == "never" else asked.y
+    )
 
 
 def _summarize(imputer: Any, gaps: dict[str, int], target: str | None) -> None:
@@ -207,7 +212,7 @@ def _summarize(imputer: Any, gaps: dict[str, int], target: str | None) -> None:
     more = f", and {len(most) - SHOWN} columns more" if len(most) > SHOWN else ""
     click.echo(f"  filled   {total:,} gaps: {', '.join(shown)}{more}", err=True)
     if hasattr(imputer, "report_"):
-        _tell_report(imputer, list(gaps))
+        _tell_report(imputer, most)
         return
     if imputer.targets_ is not None:
         _tell_targets(imputer, list(gaps))
@@ -225,16 +230,23 @@ def _summarize(imputer: Any, gaps: dict[str, int], target: str | None) -> None:
 
 
 def _tell_report(imputer: Any, names: Sequence[str]) -> None:
-    """What the deep imputer expects of its fills."""
-    click.echo(f"  method   {DEEP}, {imputer.n_steps_} steps; hidden cells were restored:", err=True)
-    for place, skill in list(imputer.report_.items())[:SHOWN]:
-        if skill.calibration is None:
-            how = f"{skill.error:.3g} standard deviations off (the mean: {skill.naive:.3g})"
-        else:
+    """What the deep imputer expects of its fills in some columns."""
+    click.echo(
+        f"  method   {DEEP}, {imputer.n_steps_} steps; hidden cells were restored:", err=True
+    )
+    for name in names[:SHOWN]:
+        skill = imputer.report_.get(name)
+        if skill is None:
+            how = "texts, copied from near rows"
+        elif skill.n_cells == 0:
+            how = "too few observed cells to tell"
+        elif skill.calibration is not None:
             how = f"{skill.error:.1%} wrong (the most frequent: {skill.naive:.1%})"
-        click.echo(f"    {names[place]}: {how}", err=True)
-    if len(imputer.report_) > SHOWN:
-        click.echo(f"    and {len(imputer.report_) - SHOWN} columns more", err=True)
+        else:
+            how = f"{skill.error:.3g} standard deviations off (the mean: {skill.naive:.3g})"
+        click.echo(f"    {name}: {how}", err=True)
+    if len(names) > SHOWN:
+        click.echo(f"    and {len(names) - SHOWN} columns more", err=True)
 
 
 def _tell_targets(imputer: GreyKNNImputer, names: Sequence[str]) -> None:

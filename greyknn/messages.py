@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -38,6 +38,12 @@ def strangers(levels: Iterable[Any]) -> list[str]:
 def hardly_repeat(n_different: int, n_all: int) -> bool:
     """Whether labels are so many and so often alone that they are probably no classes."""
     return n_different >= MANY and 2 * n_different > n_all
+
+
+def are_sentences(texts: Sequence[str], n_different: int) -> bool:
+    """Whether strings look like free text rather than categories: most differ, and have words."""
+    n_words = sum(len(text.split()) for text in texts)
+    return len(texts) > MANY and 2 * n_different > len(texts) and n_words >= 2 * len(texts)
 
 
 def counts_rows(values: NDArray[np.float64]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,9 @@ class Source:
     decimal: str
     encoding: str
 
-    def read(self, *, keep_empty: bool, progress: Progress) -> Asked:
+    def read(
+        self, *, keep_empty: bool, progress: Progress, keys: Mapping[str, str | None] | None = None
+    ) -> Asked:
         """Read the table.
 
         Parameters
@@ -66,6 +68,9 @@ class Source:
         keep_empty : bool
             Whether columns without any value are left out with a warning, rather than refused.
         progress : callable
+        keys : dict of option -> column or None, optional
+            For a method that reads dates and free text, and gets a data frame: columns by which
+            it tells rows apart.
 
         Raises
         ------
@@ -84,7 +89,14 @@ class Source:
         as_numbers = _columns(table, "--numeric", self.numeric)
         if both := sorted(set(as_categories).intersection(as_numbers)):
             raise InputError(f"--categorical and --numeric both name {_listed(both)}.")
-        X, categories = table.coded(list(gaps), as_categories, as_numbers)
+        if keys is None:
+            X, categories = table.coded(list(gaps), as_categories, as_numbers)
+            return Asked(table, gaps, y, X, categories)
+        named = [name for name in keys.values() if name is not None]
+        for option, name in keys.items():
+            if name is not None:
+                _check_key(table, gaps, option, name)
+        X, categories = table.framed(list(gaps), as_categories, as_numbers, named)
         return Asked(table, gaps, y, X, categories)
 
 
@@ -99,10 +111,10 @@ class Asked:
         Columns that take part, with their numbers of gaps.
     y : list or None
         Class labels.
-    X : float64, shape (n_rows, n_columns)
+    X : float64, shape (n_rows, n_columns), or data frame
         The columns that take part: numbers, and codes of categories.
     categories : list of int or str
-        Which columns of X are codes.
+        Which columns of X are codes; of a frame, which are said to be categories.
     """
 
     table: Table
@@ -172,6 +184,20 @@ def _gaps(
     if not gaps:
         raise InputError("no column is left to fill.")
     return gaps
+
+
+def _check_key(table: Table, gaps: dict[str, int], option: str, name: str) -> None:
+    """Refuse a column that cannot tell where in a series a row belongs."""
+    _columns(table, option, [name])
+    if name not in gaps:
+        raise InputError(
+            f"{option} {name!r}: the column is empty, or another option or the file's index has it."
+        )
+    if gaps[name]:
+        raise InputError(
+            f"{option} {name!r} is missing in {gaps[name]:,} row(s), so that nobody knows where "
+            "these belong: fill it in, or take them out."
+        )
 
 
 def _labels(table: Table, target: str) -> list[Any]:

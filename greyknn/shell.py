@@ -82,7 +82,7 @@ def complaining(traceback: bool) -> Iterator[None]:
         if traceback:
             tracebacks.print_exc()
         message = _line(error) or type(error).__name__
-        if "drop" in message:  # as a column of dates
+        if re.search("drop (it|the column)", message):  # as a column of dates
             message += " Or leave the column as it is with --ignore."
         failed = isinstance(error, RuntimeError | OSError | MemoryError)
         raise Failure(message, 1 if failed else 2) from error
@@ -96,7 +96,10 @@ OPTIONS = {
     r"\btol\b": "--tol",
     r"donors='observed'": "--donors observed",
     r"keep_empty_features=True": "--keep-empty",
+    r"\((groups|time)=\)": r"(--\1)",
+    r" A smaller lr may help\.": "",
     r"device='([\w:]+)'": r"--device \1",
+    r"(--device \w+) or '(\w+)'": r"\1 or \2",
     r"method='(\w+)'": r"--method \1",
 }
 """What the engine's parameters are called in the shell."""

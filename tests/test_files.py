@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from greyknn import files
 from greyknn.files import separated, texts
 from greyknn.files.arrows import ArrowTable
-from greyknn.files.texts import Coding, InputError, TextTable
+from greyknn.files.coding import Coding, are_numbers
+from greyknn.files.texts import InputError, TextTable
 
 CELLS = st.text(st.sampled_from("ab0.7 ,;\t\"'\r\n\u2028\x85é漢\ufeff#\\"), max_size=6)
 
@@ -31,7 +32,7 @@ def column(*cells: str, gaps: frozenset[str] = texts.MISSING, comma: bool = Fals
 
 
 def holds(*cells: str, comma: bool = False) -> str:
-    coding = Coding.of(set(cells), numeric=texts._are_numbers(set(cells), comma), comma=comma)
+    coding = Coding.of(set(cells), numeric=are_numbers(set(cells), comma), comma=comma)
     return "categories" if coding.levels else "decimals" if coding.places else "integers"
 
 

@@ -187,8 +187,6 @@ def make_block(
         along = seen.lines if "time" in names else None
         priors.append(guesses(known, coded, seen, layout, said, along))
         extras.append(beside)
-    windows = None if timeline is None else timeline.windows(overlap=0)
     return Block(
         rows, torch.stack(hidden), torch.stack(priors), folds, texts, torch.stack(extras), weight,
-        windows,
     )  # fmt: skip

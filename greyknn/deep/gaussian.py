@@ -17,7 +17,8 @@ WORK = 1e8
 """Multiplications of one iteration, which bound the rows that are looked at."""
 
 FEWEST_ROWS, MOST_ROWS = 300, 4096
-MOST_ITERATIONS = 12
+MOST_ITERATIONS, ITERATIONS_WORK = 12, 5e9
+"""Iterations, and multiplications of all together."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def fit_gaussian(dense: torch.Tensor, seen: torch.Tensor, generator: torch.Gener
     model = _pairwise(dense, seen)
     last = torch.where(seen, dense, model.mean)
     n_missing = (~seen).sum().clamp(min=1)
-    for _ in range(MOST_ITERATIONS):
+    n_iterations = int(min(max(ITERATIONS_WORK / (len(dense) * width**3), 2), MOST_ITERATIONS))
+    for _ in range(n_iterations):
         parts = [model._expected(*part, second=True) for part in _parts(dense, seen, width)]
         filled, rest = torch.cat([part[0] for part in parts]), sum(part[1] for part in parts)
         mean = filled.mean(0)

@@ -28,7 +28,11 @@ N_NEIGHBORS = 10
 RHO = 0.2  # distinguishing coefficient (equation 32), of ranks
 
 WIDEST = 200
-"""Of more columns than this not every pair is looked at: all tell the same."""
+"""Of more columns than this not every pair is looked at: all tell the same, so that rows have the
+same neighbours whatever they lack, and there are no regressions."""
+
+CROWD = 20
+"""Neighbours of such rows, not all of which have every column."""
 
 SHARPNESS = 10.0 / 3.0
 """Of the kernel exp(sharpness * (grade - 1))."""
@@ -83,11 +87,16 @@ class Grey:
         everyone = np.arange(len(self.seen))
         return DonorTables(
             geometry, self.weights, self.seen, everyone, np.zeros_like(everyone),
-            ~np.isnan(self.given),
+            None if self.wide else ~np.isnan(self.given),
         )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "tables"}
+
+    @property
+    def wide(self) -> bool:
+        """Whether a row has the same neighbours for all that it lacks."""
+        return self.layout.n_cells > WIDEST
 
     def ranked(self, values: Floats) -> Floats:
         """Coded rows (n_rows, n_columns) as they are compared, (n_rows, n_cells)."""
@@ -96,6 +105,9 @@ class Grey:
     def neighbors(self, ranked: Floats, cell: int) -> Neighbors:
         """The nearest rows that told a cell column, of rows (n_queries, n_cells) that lack it."""
         donors = self.tables.of(cell)
+        if self.wide:
+            most = min(CROWD, len(donors.rows))
+            return nearest(donors, self.weights.mean(axis=0), most, ranked)
         most = min(N_NEIGHBORS, len(donors.rows))
         return nearest(donors, self.weights[cell], most, _without(ranked, cell))
 
@@ -103,13 +115,14 @@ class Grey:
         """Means of the nearest donors in the gaps; the mean of all where there is none."""
         filled = self.center.repeat(len(values), 1)
         ranked, told = self.ranked(values), rows.told.numpy()
+        of_all = self.neighbors(ranked, 0) if self.wide else None
         for cell in np.flatnonzero(~told.all(axis=0) & self.layout.targets).tolist():
             if np.isnan(self.given[:, cell]).all():
                 continue
             some = np.flatnonzero(~told[:, cell])
             block = self.layout.blocks[cell]
             levels = 0 if cell < self.layout.n_numbers else block.stop - block.start
-            found = self.neighbors(ranked[some], cell)
+            found = self.neighbors(ranked[some], cell) if of_all is None else of_all[some]
             size = found.rows.shape[1]
             center = self.center[block].numpy().astype(float)
             *_, (_, mean) = near.means(found, self.given[:, cell], levels, (size,), center)
@@ -138,6 +151,8 @@ class Kernel:
         """Regress each target on all other columns."""
         layout, dense = grey.layout, rows.dense.double().numpy()
         fitted = cls(grey, {}, {})
+        if grey.wide:
+            return fitted
         for cell in np.flatnonzero(layout.targets).tolist():
             donors = np.flatnonzero(~np.isnan(grey.given[:, cell]))
             if len(donors) < FEWEST:

@@ -133,11 +133,13 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    __metadata_request__transform: ClassVar[dict[str, None]] = {"y": None}
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "columns": ["array-like", None],
         "types": [dict, None],
-        "groups": [object],
-        "time": [object],
+        "groups": "no_validation",
+        "time": "no_validation",
         "cell": [StrOptions({"gru", "lstm"})],
         "priors": [AUTO, list, tuple],
         "trees": ["boolean"],
@@ -435,15 +437,20 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         series = reader.groups is not None or reader.time is not None
         priors: tuple[str, ...]
         if isinstance(self.priors, str):
-            priors = ("grey", "kernel", "em")
+            # Rows that resemble one another tell little beside those before and after.
+            priors = ("em",) if series else ("grey", "kernel", "em")
             priors += ("text",) * (len(reader.texts) > 0) + ("time",) * series
         else:
-            priors = tuple(self.priors)
+            priors = tuple(sorted(self.priors, key=(*NAMES, *self.priors).index))
             unknown = [name for name in priors if name not in NAMES]
             if unknown:
                 raise ValueError(
                     f"priors holds {unknown[0]!r}, which is none of {', '.join(NAMES)}."
                 )
+            if "time" in priors and not series:
+                raise ValueError('priors holds "time", which needs groups= or time=.')
+            if len(reader.texts) == 0:
+                priors = tuple(name for name in priors if name != "text")
         members = (3 if series else 8) if self.members == "auto" else int(self.members)
         return Settings(
             priors=priors, mask=self.mask, members=members,

@@ -203,7 +203,9 @@ class Layout:
     def owner(self) -> torch.Tensor:
         """The cell column of each output."""
         widths = [block.stop - block.start for block in self.blocks]
-        return torch.repeat_interleave(torch.arange(self.n_cells), torch.tensor(widths))
+        return torch.repeat_interleave(
+            torch.arange(self.n_cells), torch.tensor(widths, dtype=torch.int64)
+        )
 
     @property
     def n_embeddings(self) -> tuple[int, ...]:

@@ -27,6 +27,9 @@ COPIES, BLOCK_COPIES = 16, 4
 MOST_PRIORS = 100_000_000
 """Numbers that the priors of a block's copies may take."""
 
+MOST_PAIRS = 300_000
+"""Copies times pairs of columns, which bound the time that priors of a wide table take."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -85,11 +88,15 @@ class Material:
         self.reference_rows, self.reference = self.ids[known], self.values[known]
         self.reference_texts = self.texts[known]
         self.folds = settings.members
-        self.batch_size = min(settings.batch_size, n_rows)
-        self.steps = settings.max_steps or (800 if n_rows <= 5000 else 2000)
+        self.batch_size, self.lr = min(settings.batch_size, n_rows), settings.lr
+        self.steps = 800 if n_rows <= 5000 else 2000
+        if settings.max_steps is not None:
+            self.steps = settings.max_steps
         width = max(self.layout.n_outputs * max(len(settings.priors), 1), 1)
         if self.whole:
-            n_copies = int(np.clip(MOST_PRIORS // (n_rows * width), 2, COPIES))
+            pairs = max(self.layout.n_cells, 1) ** 2
+            most = min(MOST_PRIORS // (n_rows * width), MOST_PAIRS // pairs)
+            n_copies = int(np.clip(most, 2, COPIES))
             self.block = self._block(self.pool, n_copies, None)
             self.judge = self.shown(4 if n_rows < 400 else 2)
             self.per_block = 0

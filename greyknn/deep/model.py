@@ -135,6 +135,8 @@ class DeepModel:
             ids = timeline.order
             values, texts, weight = values[ids], texts[ids], weight[ids]
         layout = Layout.fit(values, categorical, levels, targets, ordered, dates)
+        if layout.n_cells == 0:  # nothing but texts, which are copied
+            settings = replace(settings, priors=())
         material: Material
         if timeline is None:
             material = Material(settings, layout, values, texts, weight, ids)
@@ -144,7 +146,7 @@ class DeepModel:
         generator = torch.Generator().manual_seed(settings.seed)
         network = Network(layout, material.shape(), generator).to(settings.device)
         schedule = Schedule(
-            material.steps, material.batch_size, settings.lr, settings.weight_decay,
+            material.steps, material.batch_size, material.lr, settings.weight_decay,
             settings.patience,
             begun + settings.time_budget if settings.time_budget else float("inf"),
         )  # fmt: skip

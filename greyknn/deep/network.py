@@ -177,10 +177,12 @@ class Grams(nn.Module):
         total = F.embedding_bag(
             folded.flatten(0, 2), self.table.view(-1, width), mode="sum", padding_idx=0
         ).view(*grams.shape[:3], width)
-        return (total / shown.sum(-1, keepdim=True).clamp(min=1).sqrt()).flatten(2)
+        return (GENTLY * total / shown.sum(-1, keepdim=True).clamp(min=1).sqrt()).flatten(2)
 
 
-GRAM_WIDTH = 16
+GRAM_WIDTH = 8
+GENTLY = 0.1
+"""What embeddings of n-grams are multiplied by: so many that are rarely seen overfit otherwise."""
 
 
 class Calendar(nn.Module):

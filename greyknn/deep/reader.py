@@ -10,13 +10,10 @@ import numpy as np
 
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.deep.sequences import Timeline
-from greyknn.deep.texts import grams
+from greyknn.deep.texts import grams_of
 from greyknn.messages import hardly_repeat
 from greyknn.table import Coded, Column, Schema, encode_labels, open_table
-
-BUCKETS = 4096
-MOST_GRAMS = 128
-
+from greyknn.table.survey import LARGEST
 
 @dataclass(frozen=True)
 class Label:
@@ -58,7 +55,16 @@ class Label:
 
 
 def _numbers(codes: Ints, classes: Sequence[Any]) -> Floats:
-    return np.array([*map(float, classes), np.nan])[codes]
+    """Numbers (n_rows,), NaN where there is none; refuses those that cannot be averaged."""
+    values = np.array([*map(float, classes), np.nan])[codes]
+    large = np.abs(values) > LARGEST
+    if large.any():
+        row = int(large.argmax())
+        raise ValueError(
+            f"y holds {values[row]:g} in row {row}, and numbers beyond {LARGEST:g} cannot be "
+            "averaged: scale y, or make it NaN for rows without one."
+        )
+    return values
 
 
 @dataclass(frozen=True)
@@ -172,14 +178,12 @@ class Reader:
         if len(self.texts) == 0:
             return np.zeros((n_rows, 0, 1), dtype=np.int64)
         cells = open_table(X).cells
-        return np.stack(
+        return grams_of(
             [
-                grams([s if isinstance(s, str) else None for s in cells[i].objects()], BUCKETS,
-                      MOST_GRAMS)
+                [text if isinstance(text, str) else None for text in cells[i].objects()]
                 for i in self.texts
-            ],
-            axis=1,
-        )  # fmt: skip
+            ]
+        )
 
     def _timeline(self, X: Any, coded: Coded) -> Timeline | None:
         if self.groups is None and self.time is None:

@@ -48,7 +48,8 @@ class Windows:
     def rows(self) -> Ints:
         """The rows of all windows, one window after the other."""
         steps = np.arange(self.lengths.sum()) - np.repeat(_offsets(self.lengths), self.lengths)
-        return np.repeat(self.starts, self.lengths) + steps
+        rows: Ints = np.repeat(self.starts, self.lengths) + steps
+        return rows
 
     def portions(self, most: int) -> list[Windows]:
         """All windows, long ones first, in portions of at most so many rows, or of one window."""
@@ -71,9 +72,11 @@ class Windows:
         place = np.cumsum(alive).reshape(alive.shape) - 1
         mirror = np.take_along_axis(place, np.maximum(lengths - 1 - steps, 0), 0)
         kept = (steps >= self.before[order]) & (steps < lengths - self.after[order])
-        rows, windows = starts + steps, np.broadcast_to(order, alive.shape)
-        tensors = (torch.from_numpy(a[alive]) for a in (rows, windows, mirror, kept))
-        return Reading(*tensors, alive.sum(1).tolist())
+        rows, windows, mirror, kept = (
+            torch.from_numpy(each[alive])
+            for each in (starts + steps, np.broadcast_to(order, alive.shape), mirror, kept)
+        )
+        return Reading(rows, windows, mirror, kept, alive.sum(1).tolist())
 
 
 class Reading(NamedTuple):
@@ -100,7 +103,8 @@ class Reading(NamedTuple):
 
     def to(self, device: torch.device) -> Reading:
         """The same on a device."""
-        return Reading(*(part.to(device) for part in self[:4]), self.sizes)
+        rows, windows, mirror, kept = (part.to(device) for part in self[:4])
+        return Reading(rows, windows, mirror, kept, self.sizes)
 
 
 @dataclass(frozen=True)

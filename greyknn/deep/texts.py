@@ -114,6 +114,14 @@ def grams_of(columns: Sequence[Sequence[str | None]]) -> NDArray[np.int64]:
     return texts[:, :, : max(int((texts > 0).sum(axis=2).max(initial=0)), 1)]
 
 
+def joined(first: Ints, second: Ints) -> Ints:
+    """N-grams of two tables (n_rows, n_texts, n_grams), one below the other."""
+    width = max(first.shape[2], second.shape[2])
+    return np.concatenate(
+        [np.pad(part, ((0, 0), (0, 0), (0, width - part.shape[2]))) for part in (first, second)]
+    )
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """N-grams that were seen in more than one row.
@@ -219,7 +227,8 @@ def fit_text(
     told = (rows.told & torch.from_numpy(layout.targets))[:, layout.owner].numpy()[known]
 
     def without(fold: int) -> Bools:
-        return told & (part != fold)[:, None]
+        shown: Bools = told & (part != fold)[:, None]
+        return shown
 
     tried = range(FOLDS if len(known) <= SCOUTED else 1)
     errors = np.zeros((len(PENALTIES), layout.n_outputs))
@@ -292,7 +301,8 @@ def ridge(inputs: csr_array, outputs: Singles, told: Bools, penalties: Singles) 
 
 
 def _means(truth: Singles, told: Bools) -> Singles:
-    return ((truth * told).sum(axis=0) / np.maximum(told.sum(axis=0), 1)).astype(np.float32)
+    means: Floats = (truth * told).sum(axis=0) / np.maximum(told.sum(axis=0), 1)
+    return means.astype(np.float32)
 
 
 def _guesses(scores: Singles, layout: Layout, sharpness: Singles) -> torch.Tensor:
@@ -335,9 +345,11 @@ def text_donors(grey: Grey, values: Floats, codes: Floats) -> Ints:
     tables = grey.tables
     written = np.flatnonzero(~np.isnan(codes))
     usual = int(np.bincount(codes[written].astype(np.int64)).argmax())
+    fallback = int((codes == usual).argmax())
+    if grey.layout.n_cells == 0:
+        return np.full(len(values), fallback, dtype=np.int64)
     weights = grey.weights.mean(axis=0)
     alike = np.zeros(len(codes), dtype=np.int64)
     donors = DonorTable(tables.geometry, weights, tables.values, written, alike)
     found = nearest(donors, weights, 1, grey.ranks.scaled(values[:, grey.layout.columns]))
-    fallback = int((codes == usual).argmax())
     return np.where(found.counts > 0, found.rows[:, 0], fallback).astype(np.int64)

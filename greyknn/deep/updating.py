@@ -12,6 +12,7 @@ from greyknn.arrays import Floats, Ints
 from greyknn.deep.growing import grown
 from greyknn.deep.material import TOGETHER, Material
 from greyknn.deep.model import DeepModel, learn
+from greyknn.deep.texts import joined
 from greyknn.deep.training import Schedule
 
 SLOWER = 5.0
@@ -51,7 +52,7 @@ def updated(
     material = Material(
         replace(settings, seed=model.settings.seed), layout,
         np.concatenate([model.reference[kept], values]),
-        np.concatenate([model.reference_texts[kept], texts]),
+        joined(model.reference_texts[kept], texts),
         np.concatenate([np.ones(len(kept)), weight]), ids,
     )  # fmt: skip
     material.block = replace(material.block, drawn=_evenly(len(kept), len(values)))

@@ -155,7 +155,7 @@ PEERS: dict[str, Callable[[], Filler]] = {
     "r-missranger": partial(_from_r, "missRanger"),
     "r-vim": partial(_from_r, "VIM"),
 }
-"""Our deep imputer and imputers of others, by name; calling one raises ImportError if its library is not installed."""
+"""Our deep imputer and imputers of others, by name; without its library one raises ImportError."""
 
 
 def ours(name: str) -> Filler:
@@ -196,7 +196,7 @@ def brought(name: str, imputer: Any) -> Filler:
         return Filler(Encoded(imputer, MinMaxScaler()), "column")  # they take numbers only
     if isinstance(imputer, Encoded | ForestLoop):
         return Filler(imputer, "column")
-    if isinstance(imputer, GreyKNNImputer):
+    if type(imputer).__module__.startswith(("greyknn.imputer", "greyknn.deep")):
         return Filler(imputer, compiled=True)
     if not (hasattr(imputer, "fit_transform") or callable(imputer)):
         raise TypeError(

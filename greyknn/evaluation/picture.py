@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from greyknn.arrays import Floats
+from greyknn.style import BLUE, PALE, VERMILION, drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,21 +37,12 @@ def critical_difference_diagram(ranking: Ranking, score: str) -> Figure:
     ImportError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib.figure
-    except ImportError as error:
-        raise ImportError('The picture needs matplotlib: pip install "greyknn[plot]".') from error
-    from greyknn.plot import BLUE, PALE, STYLE, VERMILION
-
     ranks = ranking.ranks.to_numpy()
     n_methods = len(ranks)
     groups = indistinct(ranks, ranking.critical_difference)
     half = -(-n_methods // 2)
     lowest = -(1 + 0.6 * len(groups) + half)
-    with matplotlib.rc_context(STYLE):
-        figure = matplotlib.figure.Figure(
-            figsize=(8, 1.2 + STEP * (2 - lowest)), layout="constrained"
-        )
+    with drawing(8, 1.2 + STEP * (2 - lowest)) as figure:
         axes: Any = figure.subplots()
         axes.hlines(0, 1, n_methods, color="black")
         for tick in range(1, n_methods + 1):

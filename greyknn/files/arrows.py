@@ -99,6 +99,13 @@ class ArrowTable:
             X = X.set_column(place, X.schema.field(name), self._column(name))
         return X, [name for name in names if name in categorical]
 
+    def framed(
+        self, names: Sequence[str], categorical: Collection[str], numeric: Collection[str],
+        keys: Collection[str] = (),
+    ) -> tuple[Any, list[str]]:  # fmt: skip
+        """As `coded`: the file says what is a date."""
+        return self.coded(names, categorical, numeric)
+
     def fill(self, names: Sequence[str], X: Any) -> None:
         """Take over the filled columns."""
         for name in names:

@@ -2,7 +2,7 @@
 
 Text goes through the standard library; parquet and feather through pyarrow, imported when the
 first such file comes. A `TextTable` and an `ArrowTable` answer to the same names: ``names``,
-``index``, ``missing``, ``values``, ``coded`` and ``fill``.
+``index``, ``missing``, ``values``, ``coded``, ``framed`` and ``fill``.
 """
 
 from __future__ import annotations

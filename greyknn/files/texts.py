@@ -2,15 +2,15 @@
 
 A column is numbers if every observed cell is a finite
 one, else categories; numbers that begin with a superfluous zero ('007') are codes, such as zip
-codes, hence categories. The user can overrule both.
+codes, hence categories. The user can overrule both. To who can use them (`TextTable.framed`) there
+are dates and free text, too.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from greyknn.messages import MANY, counts_rows, strangers
+from greyknn.files import dates
+from greyknn.files.coding import Coding, all_numbers, are_numbers, is_infinite, pointed
+from greyknn.messages import MANY, are_sentences, counts_rows, strangers
 
 MISSING = frozenset(
     {"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "na", "n/a", "#N/A", "#NA", "<NA>"}
@@ -28,94 +30,11 @@ MISSING = frozenset(
 PLACEHOLDERS = {"?", "-", "--", ".", "*", "unknown"}
 """Texts that may stand for a missing cell."""
 
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-_INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
-_ZERO_FIRST = re.compile(r"\s*[+-]?0\d", re.ASCII)
-_DATE = re.compile(
-    r"\s*(\d{4}([-/.])\d\d?\2\d\d?|\d\d?([-/.])\d\d?\3\d{4})([T ]\d.*)?\s*", re.ASCII
-)
 _THOUSANDS = re.compile(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d*)?\s*", re.ASCII)
-_SWAP = str.maketrans(",.", ".,")
 
 
 class InputError(ValueError):
     """What the user gave cannot be used; the message says why, and what to do."""
-
-
-@dataclass(frozen=True)
-class Coding:
-    """What a column of texts holds, and the way to numbers and back.
-
-    Parameters
-    ----------
-    levels : tuple of str or None
-        Categories in the order of their codes; None for numbers.
-    places : int
-        Decimals of a filled number: one more than any observed one has, 0 among whole numbers.
-    comma : bool
-        Whether decimals follow a comma.
-    """
-
-    levels: tuple[str, ...] | None = None
-    places: int = 0
-    comma: bool = False
-
-    @classmethod
-    def of(cls, texts: set[str], *, numeric: bool, comma: bool) -> Coding:
-        """Make the coding of the different observed texts of a column."""
-        if not numeric:
-            return cls(tuple(sorted(texts)))
-        pointed = _pointed(texts, comma)
-        whole = all(map(_INTEGER.fullmatch, pointed))
-        return cls(None, 0 if whole else 1 + max(map(_places, pointed)), comma)
-
-    def values(self, texts: Iterable[str]) -> list[Any]:
-        """Texts as what they stand for: ints, floats or categories."""
-        if self.levels is not None:
-            return list(texts)
-        return list(map(float if self.places else int, _pointed(texts, self.comma)))
-
-    def numbers(self, texts: Iterable[str]) -> list[float]:
-        """Texts as numbers, categories as codes."""
-        if self.levels is None:
-            return list(map(float, _pointed(texts, self.comma)))
-        codes = {level: float(code) for code, level in enumerate(self.levels)}
-        return [codes[text] for text in texts]
-
-    def texts(self, numbers: Iterable[float]) -> list[str]:
-        """Write numbers no longer than need be, and codes as categories."""
-        if self.levels is not None:
-            return [self.levels[int(code)] for code in numbers]
-        if self.places == 0:
-            return [str(round(number)) for number in numbers]
-        return _pointed((repr(round(number, self.places)) for number in numbers), self.comma)
-
-
-def _pointed(texts: Iterable[str], comma: bool) -> list[str]:
-    """Numbers with a decimal comma as ones with a point, and the reverse."""
-    return [text.translate(_SWAP) for text in texts] if comma else list(texts)
-
-
-def _places(number: str) -> int:
-    digits, _, exponent = number.strip().lower().partition("e")
-    return max(len(digits.partition(".")[2]) - int(exponent or 0), 0)
-
-
-def _all_numbers(texts: Iterable[str]) -> bool:
-    return all(_NUMBER.fullmatch(text) and math.isfinite(float(text)) for text in texts)
-
-
-def _infinite(text: str) -> bool:
-    try:
-        return math.isinf(float(text))
-    except ValueError:
-        return False
-
-
-def _are_numbers(texts: set[str], comma: bool) -> bool:
-    """Whether a column of these texts is one of numbers, if the user does not say it."""
-    pointed = _pointed(texts, comma)
-    return _all_numbers(pointed) and not any(map(_ZERO_FIRST.match, pointed))
 
 
 @dataclass
@@ -168,7 +87,7 @@ class TextTable:
         if coding is None:
             distinct = set(texts)
             coding = Coding.of(
-                distinct, numeric=_are_numbers(distinct, self.comma), comma=self.comma
+                distinct, numeric=are_numbers(distinct, self.comma), comma=self.comma
             )
         values = iter(coding.values(texts))
         return [None if gap else next(values) for gap in gaps]
@@ -185,49 +104,120 @@ class TextTable:
         """
         X = np.full((len(self.columns[names[0]]), len(names)), np.nan)
         for j, name in enumerate(names):
-            gaps = self.missing(name)
-            texts = list(compress(self.columns[name], ~gaps))
-            distinct = set(texts)
-            as_numbers = name in numeric or (
-                name not in categorical and _are_numbers(distinct, self.comma)
-            )
-            if name in numeric:
-                self._check_numbers(name, gaps)
-            elif not as_numbers and name not in categorical:
-                self._check_categories(name, texts, distinct)
-            commas = [text for text in distinct if "," in text]
-            if as_numbers and commas and all(map(_THOUSANDS.fullmatch, commas)):
-                warnings.warn(
-                    f"Column {name!r}: {commas[0]!r} is read as {_pointed(commas[:1], True)[0]}. "
-                    "If its commas group thousands, take them out.",
-                    UserWarning,
-                    stacklevel=3,
-                )
-            coding = Coding.of(distinct, numeric=as_numbers, comma=self.comma)
-            self.codings[name] = coding
-            X[~gaps, j] = coding.numbers(texts)
-            if as_numbers and coding.places == 0 and counts_rows(X[:, j]):
-                warnings.warn(
-                    f"Column {name!r} counts the rows. If it only names them, leave it out with "
-                    f"--ignore {name!r}.",
-                    UserWarning,
-                    stacklevel=2,
-                )
+            texts = self._learn(name, categorical, numeric)
+            X[~self.missing(name), j] = self.codings[name].numbers(texts)
+            self._check_counter(name, X[:, j])
         return X, [j for j, name in enumerate(names) if self.codings[name].levels is not None]
 
-    def fill(self, names: Sequence[str], X: NDArray[np.float64]) -> None:
-        """Write fills into the gaps of the columns that were coded to X."""
+    def framed(
+        self, names: Sequence[str], categorical: Collection[str], numeric: Collection[str],
+        keys: Collection[str] = (),
+    ) -> tuple[Any, list[str]]:  # fmt: skip
+        """Columns for who reads data frames, with dates as such and categories as texts.
+
+        Parameters
+        ----------
+        names, categorical, numeric : as in `coded`
+        keys : collection of str
+            Columns that are to name rows: of these no warning says so.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+        categories : list of str
+            Columns that were said to hold categories.
+
+        Raises
+        ------
+        InputError
+            As in `coded`.
+        """
+        import pandas as pd
+
+        columns = {}
+        for name in names:
+            texts = self._learn(name, categorical, numeric, keys, framed=True)
+            coding, gaps = self.codings[name], self.missing(name)
+            cells = iter(coding.cells(texts))
+            filled = [None if gap else next(cells) for gap in gaps]
+            columns[name] = pd.Series(filled, dtype=coding.dtype)
+            if coding.dtype == "float64" and name not in keys:
+                self._check_counter(name, columns[name].to_numpy())
+        return pd.DataFrame(columns), [name for name in names if name in categorical]
+
+    def fill(self, names: Sequence[str], X: Any) -> None:
+        """Write fills into the gaps of the columns that were coded or framed to X."""
         for j, name in enumerate(names):
-            rows = np.flatnonzero(self.missing(name))
-            fills = self.codings[name].texts(X[rows, j].tolist())
+            rows, coding = np.flatnonzero(self.missing(name)), self.codings[name]
+            if isinstance(X, np.ndarray):
+                fills = coding.texts(X[rows, j].tolist())
+            else:
+                fills = coding.written(X[name].iloc[rows].tolist())
             for row, text in zip(rows.tolist(), fills, strict=True):
                 self.columns[name][row] = text
             self.masks[name] = np.zeros(len(X), dtype=bool)
 
+    def _learn(
+        self, name: str, categorical: Collection[str], numeric: Collection[str],
+        keys: Collection[str] = (), *, framed: bool = False,
+    ) -> list[str]:  # fmt: skip
+        """Make a column's coding, and return its observed texts."""
+        gaps = self.missing(name)
+        texts = list(compress(self.columns[name], ~gaps))
+        distinct = set(texts)
+        as_numbers = name in numeric or (
+            name not in categorical and are_numbers(distinct, self.comma)
+        )
+        form = ""
+        if name in numeric:
+            self._check_numbers(name, gaps)
+        elif not as_numbers and name not in categorical:
+            form = self._check_dates(name, distinct) if framed else ""
+            if not form:
+                self._check_categories(name, texts, distinct, keys, framed=framed)
+        commas = [text for text in distinct if "," in text]
+        if as_numbers and commas and all(map(_THOUSANDS.fullmatch, commas)):
+            warnings.warn(
+                f"Column {name!r}: {commas[0]!r} is read as {pointed(commas[:1], True)[0]}. "
+                "If its commas group thousands, take them out.",
+                UserWarning,
+                stacklevel=4,
+            )
+        made = Coding.of(distinct, numeric=as_numbers, comma=self.comma)
+        self.codings[name] = Coding(form=form) if form else made
+        return texts
+
+    def _check_counter(self, name: str, values: NDArray[np.float64]) -> None:
+        coding = self.codings[name]
+        if coding.levels is None and coding.places == 0 and counts_rows(values):
+            warnings.warn(
+                f"Column {name!r} counts the rows. If it only names them, leave it out with "
+                f"--ignore {name!r}.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _check_dates(self, name: str, distinct: set[str]) -> str:
+        """The format of a column of dates, "" of another one."""
+        forms = dates.formats_of(distinct)
+        if len(forms) == 1 or not dates.are_dates(distinct):
+            return "".join(forms)
+        other = "" if forms else dates.odd(distinct)
+        others = (text for text in distinct if dates.DATE.fullmatch(text) and text != other)
+        shown = min(others, default=other)
+        why = "whose day and month cannot be told from each other"
+        if other:
+            why = f"but also {other!r}, which is no date that is written in this way"
+        raise InputError(
+            f"column {name!r} holds dates such as {shown!r}, {why}: write all as 2020-12-31, with "
+            "times as 2020-12-31 23:59:59, call what is none missing with --missing, or leave the "
+            f"column as it is with --ignore {name!r}."
+        )
+
     def _check_numbers(self, name: str, gaps: NDArray[np.bool_]) -> None:
         for row in np.flatnonzero(~gaps).tolist():
             text = self.columns[name][row]
-            if not _all_numbers(_pointed([text], self.comma)):
+            if not all_numbers(pointed([text], self.comma)):
                 raise InputError(
                     f"column {name!r} has {text!r} in line {self._line(row)}, which is no number: "
                     f"correct it, or call it missing with --missing {text!r}."
@@ -238,15 +228,18 @@ class TextTable:
         above = [*self.columns, *(cell for cells in self.columns.values() for cell in cells[:row])]
         return row + 2 + sum(len(re.findall(r"\r\n?|\n", cell)) for cell in above)
 
-    def _check_categories(self, name: str, texts: list[str], distinct: set[str]) -> None:
+    def _check_categories(
+        self, name: str, texts: list[str], distinct: set[str], keys: Collection[str],
+        *, framed: bool,
+    ) -> None:  # fmt: skip
         out = f"leave it as it is with --ignore {name!r}, or fill it by --categorical {name!r}."
-        dates = {text for text in distinct if _DATE.fullmatch(text)}
-        if dates and 10 * len(distinct - dates) <= len(dates):
+        if dates.are_dates(distinct):
+            shown = min(filter(dates.DATE.fullmatch, distinct))
             raise InputError(
-                f"column {name!r} holds dates ({min(dates)!r}), which are neither numbers nor "
+                f"column {name!r} holds dates ({shown!r}), which are neither numbers nor "
                 f"categories: {out}"
             )
-        if _are_numbers(distinct, not self.comma):
+        if are_numbers(distinct, not self.comma):
             shown = next(text for text in texts if "," in text or "." in text)
             grouped = all(_THOUSANDS.fullmatch(text) for text in distinct if "," in text)
             way = "change it with --decimal" if self.comma or not grouped else (
@@ -256,10 +249,10 @@ class TextTable:
                 f"column {name!r} holds numbers such as {shown!r}, but the decimal sign is "
                 f"{',' if self.comma else '.'!r}: {way}; or {out}"
             )
-        strange = set(strangers(_pointed(distinct, self.comma)))
+        strange = set(strangers(pointed(distinct, self.comma)))
         if self.comma:
-            strange = set(_pointed(strange, self.comma))
-        infinite = next((text for text in texts if text in strange and _infinite(text)), None)
+            strange = set(pointed(strange, self.comma))
+        infinite = next((text for text in texts if text in strange and is_infinite(text)), None)
         if infinite is not None:
             raise InputError(
                 f"column {name!r} has {infinite!r} in line "
@@ -281,7 +274,8 @@ class TextTable:
                 UserWarning,
                 stacklevel=3,
             )
-        if len(distinct) == len(texts) >= MANY:
+        sentences = framed and are_sentences(texts, len(distinct))
+        if len(distinct) == len(texts) >= MANY and name not in keys and not sentences:
             warnings.warn(
                 f"Column {name!r} has another text in every row. If that identifies the row, "
                 f"leave it out with --ignore {name!r}.",

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from greyknn.messages import are_sentences
 from greyknn.table.cells import Cells
 from greyknn.table.dates import DATES, DURATIONS
 from greyknn.table.frames import Table
@@ -23,7 +24,6 @@ _MADE_OF: dict[str, tuple[tuple[str, ...], str]] = {
     "datetime": ((DATES, DURATIONS), "convert it first, for example by pandas.to_datetime"),
     "text": ((STRINGS,), "text is made of strings, so call it something else"),
 }
-_MANY_CELLS, _MANY_DISTINCT, _MANY_WORDS = 20, 0.5, 2
 
 
 def declared(features: Any, types: Any, table: Table) -> list[Type | None]:
@@ -79,16 +79,11 @@ def check_declared(said: Type | None, cells: Cells, seen: Survey) -> None:
 
 
 def is_free_text(cells: Cells, seen: Survey) -> bool:
-    """Whether strings look like sentences rather than categories: most differ, and have words."""
+    """Whether strings look like sentences rather than categories."""
     if seen.family != STRINGS or cells.kind == "category":
         return False
     observed = [value for value in seen.objects if value not in seen.missing]
-    n_words = sum(len(value.split()) for value in observed)
-    return (
-        len(observed) > _MANY_CELLS
-        and len(seen.distinct) > _MANY_DISTINCT * len(observed)
-        and n_words >= _MANY_WORDS * len(observed)
-    )
+    return are_sentences(observed, len(seen.distinct))
 
 
 def listed(names: Iterable[Hashable]) -> str:

@@ -14,8 +14,8 @@ why:
 - Label shift is solved so that weights cannot be negative, whichever labels are predicted.
 - Time limits hold within trials, too.
 
-The lower-level ``Imputer`` with its encoders and featurizers is not here: ``DeepImputer`` takes
-tables as they are.
+Not here are ``load_hpo_model``, as ``fit_hpo`` keeps the best model only, and the lower-level
+``Imputer`` with its encoders and featurizers, as ``DeepImputer`` takes tables as they are.
 """
 
 from greyknn.deep.datawig import utils

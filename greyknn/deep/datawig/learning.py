@@ -117,8 +117,9 @@ class Learning:
             len(train), learning_rate, num_epochs, patience, weight_decay, batch_size,
             final_fc_hidden_units,
         )  # fmt: skip
+        settings.check_class_weights(class_weights, train_df[self.output_column])
+        weight = settings.instance_weights(instance_weights, len(train_df))
         deep = self._deep(train, ctx, options)
-        weight = settings.weights(instance_weights, len(train_df))
         deep.fit(train, sample_weight=None if weight is None else weight[rows])
         return self._learnt(Single(deep).weighted(class_weights), train, held)
 

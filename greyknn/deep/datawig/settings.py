@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from greyknn.arrays import Floats
+from greyknn.deep.datawig.single import is_number
 from greyknn.messages import warn
 
 BATCH = 16
@@ -77,7 +78,26 @@ def device(ctx: Any) -> str:
     return "auto"
 
 
-def weights(given: Any, n_rows: int) -> Floats | None:
+def check_class_weights(given: Any, output: Any) -> None:
+    """Refuse what are no weights of labels of the output, a Series."""
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        raise ValueError("class_weights must be a dict of labels; rows have instance_weights.")
+    labels = set(output.dropna().unique())
+    unknown = [label for label in given if label not in labels]
+    if unknown or is_number(output.dtype):
+        raise ValueError(
+            f"class_weights has {[*unknown, *given][0]!r}, which is no label of {output.name!r}."
+        )
+    counts = np.array(list(given.values()), dtype=float)
+    if not (np.isfinite(counts).all() and (counts >= 0).all()) or (
+        len(given) == len(labels) and not counts.any()
+    ):
+        raise ValueError(f"class_weights={given!r} must be 0 or more, and not all of them 0.")
+
+
+def instance_weights(given: Any, n_rows: int) -> Floats | None:
     """What all rows of the training frame count (n_rows,)."""
     if given is None:
         return None

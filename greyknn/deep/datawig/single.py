@@ -78,18 +78,20 @@ class Single:
         """Probabilities of the labels (n_rows, n_levels)."""
         ((cell, _),) = self.deep._teller.cells()
         shares: Floats = self.deep._teller.shares(said, cell)
-        if self.weights is None:
-            return shares
-        counted = shares * self.weights
-        total = counted.sum(axis=1, keepdims=True)
-        return np.divide(counted, total, out=shares, where=total > 0.0)
+        if self.weights is not None:
+            counted = shares * self.weights
+            total = counted.sum(axis=1, keepdims=True)
+            np.divide(counted, total, out=shares, where=total > 0.0)
+        return shares
 
     def numbers(self, said: Predicted) -> Floats:
         """Expected numbers, or codes of the most probable labels (n_rows,)."""
+        fills: Floats
         if self.output.categorical:
-            return self.shares(said).argmax(axis=1).astype(float)
-        ((_, place),) = self.deep._teller.cells()
-        fills: Floats = self.deep._teller.fills(said)[:, place]
+            fills = self.shares(said).argmax(axis=1).astype(float)
+        else:
+            ((_, place),) = self.deep._teller.cells()
+            fills = self.deep._teller.fills(said)[:, place]
         return fills
 
     def values(self, said: Predicted) -> NDArray[Any]:
@@ -104,24 +106,13 @@ class Single:
         out[:] = [output.levels[code] for code in numbers.astype(int).tolist()]
         return out
 
-    def weighted(self, weights: Any) -> Single:
-        """The same with weights of labels, a dict of label -> float, where others count 1.
-
-        Raises
-        ------
-        ValueError
-            They are no dict, of something else than labels, or no weights.
-        """
+    def weighted(self, weights: Mapping[Any, float] | None) -> Single:
+        """The same with weights of labels; others count 1."""
         if weights is None:
             return self
-        if not isinstance(weights, Mapping):
-            raise ValueError("class_weights must be a dict of labels; rows have instance_weights.")
-        counts = np.ones(len(self.output.levels))
-        for label, weight in weights.items():
-            counts[self.level(label)] = weight
-        if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.any()):
-            raise ValueError(f"class_weights={weights!r} must be 0 or more, and not all of them 0.")
-        return replace(self, weights=counts)
+        return replace(
+            self, weights=np.array([float(weights.get(level, 1)) for level in self.output.levels])
+        )
 
     def level(self, label: Any, column: str | None = None) -> int:
         """Where a label stands among the levels of the output.
@@ -150,7 +141,7 @@ class Single:
         shares = self.shares(said)
         if self.weights is None:
             ((cell, _),) = self.deep._teller.cells()
-            evidence = self.deep._model.verdict.evidence[cell]
+            told, sure, right = self.deep._model.verdict.evidence[cell]
         elif checked is None:
             raise ValueError(
                 "Precisions with class_weights need rows that were kept from fit: give fit a "
@@ -162,9 +153,10 @@ class Single:
             # A row counts what its label does: as often, in hundredths.
             often = np.rint(100 * np.append(self.weights, 1.0)[truth]).astype(int)
             told, sure = checked.said.argmax(axis=1), checked.said.max(axis=1)
-            evidence = tuple(np.repeat(part, often) for part in (told, sure, told == truth))
-        least = thresholds(*evidence, shares.shape[1], precision)
-        return shares.max(axis=1) < least[shares.argmax(axis=1)]
+            told, sure, right = (np.repeat(part, often) for part in (told, sure, told == truth))
+        least = thresholds(told, sure, right, shares.shape[1], precision)
+        lacking: Bools = shares.max(axis=1) < precision
+        return lacking
 
 
 def fitted_types(frame: Any) -> dict[int, str]:

@@ -1,0 +1,1 @@
+"""``DeepImputer`` beside other imputers: tables, text, sequences, and what it costs."""
