@@ -98,7 +98,7 @@ Examples:
 @click.option("--traceback", is_flag=True, help="Show where in the program an error came from.")
 @click.pass_context
 def impute(
-    ctx: click.Context, source: Source, output: str, keep_empty: bool, force: bool, quiet: bool,
+    ctx: click.Context, /, source: Source, output: str, keep_empty: bool, force: bool, quiet: bool,
     traceback: bool, **engine: Any,
 ) -> None:  # fmt: skip
     """Fill the gaps of the table in file DATA (csv, tsv, parquet, feather; - is csv from stdin).

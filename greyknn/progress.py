@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 Progress = Callable[[str, int, int], None]
-"""Called with a step's name, how much of it is done, and how much there is."""
+"""Called with a step's name, how much of it is done, and how much there is.
+
+What follows a comma in the name may change while the step goes on.
+"""
 
 Report = Callable[[int, int], None]
 """The same for one step: how much is done, and how much there is."""
@@ -56,10 +59,11 @@ def reporting(verbose: int) -> Iterator[Progress]:
     def report(step: str, done: int, total: int) -> None:
         if not tasks and time.monotonic() - begun < PATIENCE:
             return
-        if step not in tasks:
+        name = step.partition(",")[0]
+        if name not in tasks:
             bars.start()
-            tasks[step] = bars.add_task(step, total=total)
-        bars.update(tasks[step], completed=done, total=total)
+            tasks[name] = bars.add_task(step, total=total)
+        bars.update(tasks[name], description=step, completed=done, total=total)
 
     try:
         yield report

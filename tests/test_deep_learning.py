@@ -952,6 +952,7 @@ def test_what_is_saved_fills_the_same(tmp_path: Path) -> None:
 def test_what_is_loaded_goes_on_learning(tmp_path: Path) -> None:
     frame, path = everything(60), tmp_path / "imputer.safetensors"
     frame.loc[50:, "mixed"] = "later"
+    frame.loc[50:, "text"] = "longer than all that were there before it, with many more words"
     imputer = small().fit(frame[:40])
     imputer.save(path)
     loaded = DeepImputer.load(path)

@@ -172,8 +172,9 @@ def test_folds_are_balanced_and_columns_independent(members: int, seed: int) -> 
     for a, b in ((0, 1), (1, 2), (0, 3)):
         pairs = np.bincount(folds[:, a] * members + folds[:, b], minlength=members**2)
         assert chi2_contingency(pairs.reshape(members, members)).pvalue > 1e-4
-    along = np.bincount(folds[:-1, 0] * members + folds[1:, 0], minlength=members**2)
-    assert chi2_contingency(along.reshape(members, members)).pvalue > 1e-4
+    for column in (0, 1):  # and of the next row
+        pairs = np.bincount(folds[1:, 0] * members + folds[:-1, column], minlength=members**2)
+        assert chi2_contingency(pairs.reshape(members, members)).pvalue > 1e-4
 
 
 # --- the Gaussian -----------------------------------------------------------------------------
@@ -336,6 +337,19 @@ def test_the_grey_prior_is_the_mean_of_near_rows_in_loops(seed: int) -> None:
             np.testing.assert_allclose(ours[i, known.blocks[cell]], mean, atol=1e-5)
             compared += 1
     assert compared > 20
+
+
+@pytest.mark.parametrize("cell", range(4))
+def test_what_a_row_has_in_the_column_itself_does_not_make_it_near(cell: int) -> None:
+    """As a level that is too rare to be told, which is there and is to be filled."""
+    values = table()
+    known = laid_out(values)
+    prior = Grey.fit(known, values, known.rows(values))
+    without = values[:10].copy()
+    without[:, known.columns[cell]] = np.nan
+    found, expected = (prior.neighbors(prior.ranked(x), cell) for x in (values[:10], without))
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_array_equal(found.distances, expected.distances)
 
 
 def test_no_row_is_its_own_donor() -> None:
@@ -602,6 +616,16 @@ def test_joined_clocks_tell_the_stamps_of_both(swapped: bool) -> None:
     assert joined.nearest(np.array([-np.inf, np.inf])).astype(str).tolist() == [
         "2020-01-05T00:00:00", "2021-01-01T00:00:00",
     ]  # fmt: skip
+
+
+def test_joined_clocks_of_dates_far_apart_are_coarser() -> None:
+    ancient = Clock.of(np.array(["0001-01-01"], dtype="datetime64[D]"))
+    fine = Clock.of(np.array(["2020-01-01T00:00:00.123456789"], dtype="datetime64[ns]"))
+    joined = ancient.joined(fine)
+    assert joined == fine.joined(ancient)
+    assert joined.dtype == "datetime64[us]"
+    ends = joined.nearest(np.array([-np.inf, np.inf])).astype(str).tolist()
+    assert ends == ["0001-01-01T00:00:00.000000", "2020-01-01T00:00:00.123457"]
 
 
 def test_joined_clocks_of_durations_are_exact() -> None:

@@ -13,8 +13,9 @@ from bench.paper.scoring import filled, honest_accuracy, table_accuracy
 from bench.paper.tables import filler
 from greyknn.arrays import Floats
 from greyknn.evaluation.tables import Data
-from greyknn.plot import BLUE, STYLE, VERMILION, _draw_bars
+from greyknn.plot import _draw_bars
 from greyknn.relevance import class_information
+from greyknn.style import BLUE, STYLE, VERMILION
 from greyknn_kernels import cpu
 
 COLOURS = {"gknn": "#009E73", "fwgknn": VERMILION, "cgknn": BLUE}

@@ -59,15 +59,17 @@ def coverage(ratios: Sequence[Floats], halves: Sequence[Bools]) -> list[Floats]:
         if ratios
     }
     levels = np.stack([1 - CENTRAL, 1 + CENTRAL]) / 2
+    shared = {half: np.quantile(each, levels) for half, each in pooled.items() if len(each)}
     found = []
     for ratio, side in zip(ratios, halves, strict=True):
         inside, judged = np.zeros((2, len(CENTRAL))), 0
-        for half, others in pooled.items():
-            learnt = ratio[side == half] if len(ratio) >= ENOUGH else others
-            cells = ratio[side != half]
-            if len(learnt) and len(cells):
+        for half, limits in shared.items():
+            learnt, cells = ratio[side == half], ratio[side != half]
+            if len(ratio) >= ENOUGH and len(learnt):
+                limits = np.quantile(learnt, levels)
+            if len(cells):
                 inside[0] += _within(cells, ndtri(levels))
-                inside[1] += _within(cells, np.quantile(learnt, levels))
+                inside[1] += _within(cells, limits)
                 judged += len(cells)
         found.append(inside / judged if judged else np.full(inside.shape, np.nan))
     return found

@@ -176,7 +176,7 @@ def make_block(
         holes = draw_holes(rows, layout, mask, generator, timeline if copy % 2 else None)
         seen = rows.hide(holes, layout.owner, layout.n_numbers)
         coded = hidden_values(values, layout, holes)
-        beside = torch.zeros(len(rows), 0)
+        beside = torch.zeros(len(rows), 0, dtype=torch.float32)
         if timeline is not None:
             lines, beside = timeline.look(seen, layout, layout.frequencies(seen))
             seen = replace(seen, lines=lines)

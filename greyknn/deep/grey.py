@@ -205,7 +205,7 @@ def _without(ranked: Floats, cell: int) -> Floats:
 
 def _information(seen: Floats, nominal: Bools) -> Floats:
     """What each column tells about each, or that all tell the same where there are too many."""
-    if len(nominal) > WIDEST:
+    if len(nominal) == 0 or len(nominal) > WIDEST:
         return np.ones((len(nominal),) * 2)
     return target_information(seen, nominal, len(nominal))
 

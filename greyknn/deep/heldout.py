@@ -215,9 +215,9 @@ def judge_columns(held_out: HeldOut, layout: Layout, names: Sequence[str]) -> Ve
             layout, cell, proposed, final, truth, parts, shares[cell], calibration
         )
     pooled = np.concatenate(ratios) if ratios else np.zeros(0)
+    shared = np.quantile(pooled, LEVELS) if len(pooled) else LEVELS - 0.5
     for cell, ratio in enumerate(ratios):
-        own = ratio if len(ratio) >= ENOUGH else pooled
-        quantiles[cell] = np.quantile(own, LEVELS) if len(own) else LEVELS - 0.5
+        quantiles[cell] = np.quantile(ratio, LEVELS) if len(ratio) >= ENOUGH else shared
     checks |= enumerate(coverage(ratios, halves))
     return Verdict(shares, temperatures, quantiles, reports, evidence, checks)
 

@@ -530,7 +530,7 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 
 def _class_weights(given: Any, layout: Layout, columns: Sequence[Any]) -> torch.Tensor:
     """What each output counts in the loss (n_outputs,)."""
-    counts = torch.ones(layout.n_outputs)
+    counts = torch.ones(layout.n_outputs, dtype=torch.float32)
     if given is None:
         return counts
     names = [columns[place].name for place in layout.columns]
@@ -541,12 +541,20 @@ def _class_weights(given: Any, layout: Layout, columns: Sequence[Any]) -> torch.
                 f"class_weight names {unknown[0]!r}, but the categories are "
                 f"{', '.join(map(repr, names[layout.n_numbers :])) or 'none'}."
             )
+        for name, known in given.items():
+            if not isinstance(known, dict):
+                raise ValueError(
+                    f"class_weight[{name!r}] is {known!r}; pass what each level counts, "
+                    f"{{{name!r}: {{level: 2.0}}}}."
+                )
     for cell in range(layout.n_numbers, layout.n_cells):
         block, codes = layout.blocks[cell], layout.codes_of(cell)
         if isinstance(given, dict):
             known = given.get(names[cell], {})
             levels = [columns[layout.columns[cell]].levels[code] for code in codes]
-            weights = torch.tensor([float(known.get(level, 1.0)) for level in levels])
+            weights = torch.tensor(
+                [float(known.get(level, 1.0)) for level in levels], dtype=torch.float32
+            )
         else:
             # A level may be known from rows that are yet to come.
             frequency = np.maximum(layout.counts[cell - layout.n_numbers][codes], 1)

@@ -90,6 +90,8 @@ class DeepModel:
     forest: Forest | None = None
 
     @classmethod
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def fit(
         cls, settings: Settings, values: Floats, categorical: Bools, levels: Ints, targets: Bools,
         *, ordered: Bools | None = None, dates: Bools | None = None, texts: Ints | None = None,
@@ -215,7 +217,7 @@ class DeepModel:
     ) -> tuple[Floats, Floats]:  # fmt: skip
         layout, device = self.layout, next(self.network.parameters()).device
         rows = replace(layout.rows(values), lines=lines)
-        extras = torch.zeros(len(rows), 0) if extras is None else extras
+        extras = torch.zeros(len(rows), 0, dtype=torch.float32) if extras is None else extras
         lines = lines if "time" in self.settings.priors else None
         said = None if self.text is None else self.text.say(texts)
         priors = guesses(self.priors, values, rows, layout, said, lines)
@@ -261,7 +263,7 @@ def learn(
     layout, settings = material.layout, material.settings
     device = torch.device(settings.device)
     noise = torch.Generator(device).manual_seed(settings.seed)
-    count = torch.ones(layout.n_outputs) if count is None else count
+    count = torch.ones(layout.n_outputs, dtype=torch.float32) if count is None else count
     trainer = Trainer(network, layout, schedule, noise, count.to(device))
     history = trainer.run(material.blocks(), material.per_block, material.judge, report)
     names = settings.priors

@@ -246,6 +246,7 @@ class Network(nn.Module):
         self.spread = Packed(members, sizes[-1], layout.n_numbers, None)
         share = 1.0 / max(shape.n_priors, 1)
         self.mix = nn.Parameter(torch.full((members, 1, shape.n_priors, outputs), share))
+        self.float()  # whatever the user made the default
 
     def forward(
         self, batch: Batch, generator: torch.Generator | None = None

@@ -82,7 +82,7 @@ def _draw_reliability(axes: Any, columns: Sequence[Floats]) -> None:
         axes.scatter(x, y, sizes, inside, edgecolors=color, zorder=3)
         axes.plot([], [], "o-", color=color, markerfacecolor=inside, linewidth=1,
                   label=f"{name}: ECE {error:.1%}")  # fmt: skip
-    axes.set(title=f"Categories ({_columns(columns)})", xlabel="stated probability",
+    axes.set(title=f"Categories ({_columns(len(columns))})", xlabel="stated probability",
              ylabel="held-out cells that were right")  # fmt: skip
 
 
@@ -96,12 +96,13 @@ def _draw_coverage(axes: Any, columns: Sequence[Floats]) -> None:
                   label=f"{name}: off by {off:.1%}")  # fmt: skip
     if len(columns) > 1:
         axes.plot([], [], color=BLUE, alpha=0.3, linewidth=0.6, label="each column")
-    axes.set(title=f"Numbers ({_columns(columns)})", xlabel="stated share of a central interval",
+    title = f"Numbers ({_columns(len(columns))})"
+    axes.set(title=title, xlabel="stated share of a central interval",
              ylabel="held-out cells within")  # fmt: skip
 
 
-def _columns(some: Sequence[Any]) -> str:
-    return f"{len(some):,} column" + "s" * (len(some) != 1)
+def _columns(number: int) -> str:
+    return f"{number:,} column" + "s" * (number != 1)
 
 
 def fills(columns: Sequence[Column], before: Coded, after: Coded, wanted: Sequence[int]) -> Figure:
@@ -125,11 +126,11 @@ def fills(columns: Sequence[Column], before: Coded, after: Coded, wanted: Sequen
     n_lines, across = -(-len(drawn) // ACROSS), min(ACROSS, max(len(drawn), 1))
     tall = 1.2 + 0.25 * len(shown)
     with drawing(10, tall + 2.3 * n_lines + 0.4) as figure:
-        title = f"{counts.sum():,} gaps in {len(gaps):,} rows and {_columns(some)}, "
+        title = f"{counts.sum():,} gaps in {len(gaps):,} rows and {_columns(len(some))}, "
         left = int(counts.sum() - filled[:, some].sum())
         figure.suptitle(
             title + (f"{left:,} left" if left else "all filled") if counts.sum() else
-            f"No gaps in {len(gaps):,} rows and {_columns(some)}",
+            f"No gaps in {len(gaps):,} rows and {_columns(len(some))}",
             fontsize=13, weight="bold",
         )  # fmt: skip
         heights = [tall] + [2.3 * n_lines] * bool(drawn)

@@ -15,6 +15,7 @@ from greyknn.messages import hardly_repeat
 from greyknn.table import Coded, Column, Schema, encode_labels, open_table
 from greyknn.table.survey import LARGEST
 
+
 @dataclass(frozen=True)
 class Label:
     """What fit saw of y.
@@ -199,7 +200,9 @@ class Reader:
         groups = np.zeros(n_rows, dtype=np.int64)
         if self.groups is not None:  # by their values: groups that fit did not see have no codes
             keys = open_table(X).cells[self.groups].objects()
-            number = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+            # Not in the order of the rows, which must not matter.
+            distinct = sorted(dict.fromkeys(keys), key=str)
+            number = {key: place for place, key in enumerate(distinct)}
             groups = np.array([number[key] for key in keys], dtype=np.int64)
         times = np.arange(n_rows, dtype=float) if self.time is None else coded.values[:, self.time]
         return Timeline.of(groups, times)

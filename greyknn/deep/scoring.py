@@ -54,6 +54,9 @@ def _of_column(truth: Floats, fills: Floats, hidden: Bools, categorical: bool) -
         error = float((fills[hidden] != truth[hidden]).mean())
         naive = float((truth[hidden] != common).mean())
     else:
+        # In units of the largest number, as squares of huge or tiny ones are none.
+        unit = np.nanmax(np.abs(truth)) or 1.0
+        truth, fills, visible = truth / unit, fills / unit, visible / unit
         center = visible.mean() if len(visible) else 0.0
         error = float(np.sqrt(((fills[hidden] - truth[hidden]) ** 2).mean()))
         naive = float(np.sqrt(((truth[hidden] - center) ** 2).mean()))

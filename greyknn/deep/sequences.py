@@ -272,7 +272,7 @@ class Timeline:
 
 
 def n_extras(layout: Layout) -> int:
-    """Inputs beside values: log gaps to both sides of each cell, slopes of numbers, the log step."""
+    """Inputs beside values: log gaps to both sides of cells, slopes of numbers, the log step."""
     return 2 * layout.n_cells + layout.n_numbers + 1
 
 

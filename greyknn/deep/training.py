@@ -191,10 +191,10 @@ class Trainer:
         batch, hidden = batch_of(block, copies, rows, self.layout, reading)
         truth = block.rows.dense[rows]
         numbers = self.layout.n_numbers
-        noise = (
-            torch.randn(*rows.shape, numbers, generator=generator, device=self.device)
-            * (batch.seen[..., :numbers] & self.noisy)
+        noise = torch.randn(
+            *rows.shape, numbers, generator=generator, device=self.device, dtype=torch.float32
         )
+        noise = noise * (batch.seen[..., :numbers] & self.noisy)
         dense = torch.cat(
             [batch.dense[..., :numbers] + NOISE * noise, batch.dense[..., numbers:]], -1
         )

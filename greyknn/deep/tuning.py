@@ -99,11 +99,11 @@ def with_optuna(
     """The same with settings that a sampler of optuna suggests, poor ones cut short."""
     try:
         import optuna
-    except ImportError as error:
+    except ImportError as missing:
         raise ImportError(
             f"sampler={sampler!r} needs optuna, which is not installed: pip install optuna, or use "
             'sampler="random".'
-        ) from error
+        ) from missing
 
     if isinstance(sampler, str):
         if sampler != "optuna":

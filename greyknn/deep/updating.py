@@ -19,6 +19,8 @@ SLOWER = 5.0
 """The rate is the largest of fit divided by this, and stays there."""
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def updated(
     model: DeepModel, values: Floats, texts: Ints, weight: Floats, levels: Ints, *, steps: int,
     count: Callable[..., torch.Tensor] | None = None,
@@ -68,7 +70,7 @@ def updated(
     numbers = np.concatenate([model.reference_rows, model.n_seen + np.arange(len(values))])
     material.reference_rows = numbers[stay]
     material.reference = np.concatenate([model.reference, values])[stay]
-    material.reference_texts = np.concatenate([model.reference_texts, texts])[stay]
+    material.reference_texts = joined(model.reference_texts, texts)[stay]
     return replace(
         model, layout=layout, reference=material.reference,
         reference_texts=material.reference_texts, reference_rows=material.reference_rows,

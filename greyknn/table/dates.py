@@ -54,12 +54,16 @@ class Clock:
         return cls(f"{_name(stamps)}[{unit}]", low, high)
 
     def joined(self, other: Clock) -> Clock:
-        """The clock of the stamps of both."""
-        fine, coarse = sorted((self, other), key=lambda clock: clock.unit)
-        sizes = [_NANOSECONDS[np.datetime_data(clock.dtype)[0]] for clock in (fine, coarse)]
-        times = sizes[1] // sizes[0]
-        low, high = min(fine.low, coarse.low * times), max(fine.high, coarse.high * times)
-        return Clock(fine.dtype, low, high)
+        """The clock of the stamps of both, in a coarser unit if int64 does not hold their range."""
+        sizes = [_NANOSECONDS[np.datetime_data(clock.dtype)[0]] for clock in (self, other)]
+        low = min(self.low * sizes[0], other.low * sizes[1])
+        high = max(self.high * sizes[0], other.high * sizes[1])
+        unit = next(
+            unit for unit, size in reversed(_NANOSECONDS.items())
+            if size >= min(sizes) and low // size > -(2**63) and -(-high // size) < 2**63
+        )  # fmt: skip
+        size = _NANOSECONDS[unit]
+        return Clock(f"{self.dtype.split('[')[0]}[{unit}]", low // size, -(-high // size))
 
     @property
     def unit(self) -> float:

@@ -155,7 +155,7 @@ class Single:
             told, sure = checked.said.argmax(axis=1), checked.said.max(axis=1)
             told, sure, right = (np.repeat(part, often) for part in (told, sure, told == truth))
         least = thresholds(told, sure, right, shares.shape[1], precision)
-        lacking: Bools = shares.max(axis=1) < precision
+        lacking: Bools = shares.max(axis=1) < least[shares.argmax(axis=1)]
         return lacking
 
 
