@@ -99,7 +99,7 @@ OPTIONS = {
     r"\((groups|time)=\)": r"(--\1)",
     r" A smaller lr may help\.": "",
     r"device='([\w:]+)'": r"--device \1",
-    r"(--devise \w+) or '(\w+)'": r"\1 or \2",
+    r"(--device \w+) or '(\w+)'": r"\1 or \2",
     r"method='(\w+)'": r"--method \1",
 }
 """What the engine's parameters are called in the shell."""

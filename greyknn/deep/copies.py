@@ -63,6 +63,16 @@ class Block:
     windows: Windows | None = None
     drawn: torch.Tensor | None = None
 
+    def to(self, device: torch.device) -> Block:
+        """The same on a device."""
+        moved = {
+            name: value.to(device)
+            for name, value in self.__dict__.items()
+            if isinstance(value, torch.Tensor)
+        }
+        rows = Rows(*(part.to(device) for part in vars(self.rows).values() if part is not None))
+        return replace(self, rows=rows, **moved)
+
     @property
     def targets(self) -> torch.Tensor:
         """Cells that are hidden and could be told (n_copies, n_rows, n_cells)."""

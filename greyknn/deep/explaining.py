@@ -50,8 +50,11 @@ class Explanation:
 def unknowing(model: DeepModel, holes: Bools) -> DeepModel:
     """The model with priors that do not know some cells of its reference (n_reference, n_columns).
 
-    What a row of the reference would be filled with says nothing while it is a donor itself.
+    What a row of the reference would be filled with says nothing while it is a donor itself. A
+    model of series stays as it is, as it does not keep the times of its reference.
     """
+    if model.settings.cell is not None:
+        return model
     layout, texts = model.layout, model.reference_texts
     reference = np.where(holes, np.nan, model.reference)
     rows = layout.rows(reference)

@@ -461,6 +461,8 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             max_steps=None if self.max_steps == "auto" else int(self.max_steps),
             patience=self.patience, time_budget=self.time_budget, device=device, seed=seed,
             cell=self.cell if series else None, trees=self.trees,
+            amp=device.startswith("cuda") if isinstance(self.amp, str) else bool(self.amp),
+            compile=bool(self.compile),
         )  # fmt: skip
 
     def _read(self, X: Any, y: Any) -> Read:

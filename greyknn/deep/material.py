@@ -52,6 +52,8 @@ class Settings:
     seed: int = 0
     cell: str | None = None
     trees: bool = False
+    amp: bool = False
+    compile: bool = False
 
 
 @dataclass

@@ -151,6 +151,7 @@ class DeepModel:
             material.steps, material.batch_size, material.lr, settings.weight_decay,
             settings.patience,
             begun + settings.time_budget if settings.time_budget else float("inf"),
+            amp=settings.amp, compile=settings.compile,
         )  # fmt: skip
         count = None if class_weights is None else class_weights(layout)
         history, verdict, forest = learn(network, material, schedule, count, report)

@@ -40,6 +40,10 @@ class Schedule:
         Time (``time.monotonic``) after which training ends.
     constant : bool
         Whether the rate stays what it is, rather than rise and fall.
+    amp : bool
+        Whether products are those of bfloat16.
+    compile : bool
+        Whether torch translates the network.
     """
 
     steps: int
@@ -49,6 +53,8 @@ class Schedule:
     patience: int
     until: float = float("inf")
     constant: bool = False
+    amp: bool = False
+    compile: bool = False
 
 
 @dataclass
@@ -143,6 +149,7 @@ class Trainer:
                 self.optimizer, schedule.lr, total_steps=n_rates, pct_start=max(0.1, 2 / n_rates)
             )
         self.members = network.shape.members
+        self.forward = torch.compile(network) if schedule.compile else network
         self.history = History()
         self.average = [p.detach().clone() for p in network.parameters()]
         self.best = [p.detach().clone() for p in network.parameters()]
@@ -199,7 +206,9 @@ class Trainer:
             [batch.dense[..., :numbers] + NOISE * noise, batch.dense[..., numbers:]], -1
         )
         weights = self._weights(block, rows, hidden, truth)
-        outputs, logs = self.network(batch._replace(dense=dense), generator)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.schedule.amp):
+            outputs, logs = self.forward(batch._replace(dense=dense), generator)
+        outputs, logs = outputs.float(), logs.float()
         total = losses(self.layout, outputs, truth, weights)
         total = total + spread_loss(self.layout, outputs, logs, truth, weights)
         loss = (total / weights.sum((1, 2)).clamp(min=1.0)).sum()

@@ -61,7 +61,7 @@ def updated(
     network = grown(model.network, model.layout, layout, generator)
     schedule = Schedule(
         steps, settings.batch_size, settings.lr / SLOWER, settings.weight_decay, steps,
-        constant=True,
+        constant=True, amp=settings.amp, compile=settings.compile,
     )  # fmt: skip
     counted = None if count is None else count(layout)
     history, verdict, forest = learn(network, material, schedule, counted, report)

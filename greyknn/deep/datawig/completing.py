@@ -60,7 +60,7 @@ def complete(
     settings.ignore("complete", iterations=iterations != 1)
     gaps = data_frame.isna()
     empty = list(data_frame.columns[gaps.all()])
-    if False:
+    if empty:
         warn(f"Columns without any value stay empty: {', '.join(map(repr, empty))}.")
     if not (gaps.any() & ~gaps.all()).any():
         return data_frame if inplace else data_frame.copy()
