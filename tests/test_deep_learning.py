@@ -701,6 +701,16 @@ def test_importance_finds_the_cause(explained: tuple[DeepImputer, Any]) -> None:
     pd.testing.assert_frame_equal(imputer.importance("y"), imputer.importance("y"))
 
 
+def test_importance_is_told_of_series_too() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": np.repeat(np.arange(6), 20), "t": np.tile(np.arange(20.0), 6)})
+    frame["x"] = rng.normal(size=120)
+    frame["z"], frame["noise"] = 2 * frame.x + 0.1 * rng.normal(size=120), rng.normal(size=120)
+    found = small(groups="id", time="t", max_steps=4).fit(frame).importance()
+    assert found.loc["x"].idxmax() == "z"
+    assert found.loc["z"].idxmax() == "x"
+
+
 # --- scores -----------------------------------------------------------------------------------
 
 

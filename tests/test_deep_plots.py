@@ -21,6 +21,8 @@ from sklearn.exceptions import NotFittedError
 
 from greyknn import DeepImputer
 from greyknn.deep import calibration, plots
+from greyknn.deep.heldout import HeldOut, judge_columns
+from greyknn.deep.layout import Layout
 from greyknn.style import PALE, VERMILION
 from greyknn.table import Coded, Column, Schema
 
@@ -123,6 +125,30 @@ def test_a_fit_keeps_what_held_out_cells_tell(fitted: DeepImputer) -> None:
             )
             wrong = 1 - check[:, 2].sum(axis=1) / skill.n_cells
             np.testing.assert_allclose(wrong, skill.error)
+
+
+def test_checks_are_those_before_and_after_tempering() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 2, 400)
+    taken = np.where(rng.random(400) < 0.7, codes, 1 - codes)  # right in 70 %, but said to be sure
+    said = np.where(np.arange(2) == taken[:, None], 0.9, 0.1)
+    layout = Layout.fit(
+        codes[:, None].astype(float), np.array([True]), np.array([2]), np.array([True])
+    )
+    held_out = HeldOut(
+        proposals=said[:, None].repeat(2, axis=1), truth=np.eye(2)[codes],
+        scales=np.ones((400, 0)), hidden=np.ones((400, 1), dtype=bool),
+        shown=np.zeros((400, 1), dtype=bool), folds=np.zeros((400, 1), dtype=np.int64),
+        rows=np.arange(400),
+    )  # fmt: skip
+    (n_before, sure_before, right), (n_after, sure_after, right_after) = judge_columns(
+        held_out, layout, ["other"]
+    ).checks[0]
+    share = (taken == codes).mean()
+    assert n_before.sum() == n_after.sum() == 400
+    assert right.sum() == right_after.sum() == 400 * share
+    assert sure_before.sum() == pytest.approx(0.9 * 400)
+    assert sure_after.sum() == pytest.approx(share * 400, rel=0.03)
 
 
 def test_calibration_is_drawn_for_numbers_and_categories(

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 pytest.importorskip("torch")
 
 import greyknn
-from greyknn import deep
+from greyknn import deep, shell
 from greyknn.cli import main
 from greyknn.files import InputError, dates
 from greyknn.files.texts import TextTable
@@ -290,6 +290,18 @@ def test_a_device_that_cannot_work_is_refused_in_the_words_of_the_shell(home: Pa
     assert result.exit_code in (1, 2)
     assert "device=" not in result.stderr
     assert "--device tpu" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Use device='auto' or 'cpu'.", "Use --device auto or cpu."),
+        ("Column 'a' (time=) is odd.", "Column 'a' (--time) is odd."),
+        ("It is kept. A smaller lr may help.", "It is kept."),
+    ],
+)
+def test_messages_are_in_the_words_of_the_shell(said: str, told: str) -> None:
+    assert shell._line(said) == told
 
 
 def test_without_torch_the_way_to_it_is_told_before_any_work(

@@ -36,7 +36,7 @@ def random_split(
             f"split_ratios={split_ratios!r} must be shares of the rows that sum to at most 1."
         )
     shuffled = data_frame.sample(frac=1, random_state=seed)
-    ends = (ratios * len(shuffled)).astype(int).cumsum().tolist()
+    ends = np.rint(ratios.cumsum() * len(shuffled)).astype(int).tolist()
     return [shuffled.iloc[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
