@@ -121,7 +121,8 @@ def test_cells_are_judged_by_the_member_of_their_fold() -> None:
 def three_columns(n_rows: int = 400) -> tuple[Layout, Any]:
     """A layout of two numbers and a category, and its outputs' truth."""
     rng = np.random.default_rng(0)
-    values = np.column_stack([rng.normal(size=(n_rows, 2)), rng.integers(3, size=n_rows)])
+    numbers = rng.normal(size=(n_rows, 2)) * [3.0, 0.2] + [5.0, 0.0]
+    values = np.column_stack([numbers, rng.integers(3, size=n_rows)])
     known = Layout.fit(
         values, np.array([False, False, True]), np.array([0, 0, 3]), np.ones(3, bool)
     )
@@ -243,8 +244,10 @@ def test_the_temperature_is_the_most_likely_one(true: float) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_tempering_never_makes_calibration_worse(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    shares = rng.dirichlet(np.ones(3) * rng.uniform(0.1, 3), 40)
-    codes = rng.integers(3, size=40)
+    shares = rng.dirichlet(np.ones(3), 200)
+    codes = rng.integers(3, size=200)
+    if seed % 2:  # calibrated, so that whatever is changed does as much harm as good
+        codes = (rng.random((200, 1)) > shares.cumsum(axis=1)[:, :-1]).sum(axis=1)
     temperature, (before, after) = heldout._temperature(shares, codes)
     assert before == pytest.approx(calibration_error(shares, codes))
     assert after == pytest.approx(calibration_error(tempered(shares, temperature), codes))
@@ -505,11 +508,11 @@ def test_balanced_classes_may_be_yet_to_come(monkeypatch: pytest.MonkeyPatch) ->
 # --- draws ------------------------------------------------------------------------------------
 
 
-def teller_of(verdict_quantiles: Any = None) -> tuple[Teller, Layout]:
+def teller_of() -> tuple[Teller, Layout]:
     known, truth = three_columns()
     verdict = judge_columns(judged([truth], truth), known, ())
     normal = np.quantile(np.random.default_rng(0).normal(size=200_000), heldout.LEVELS)
-    quantiles = np.tile(normal, (3, 1)) if verdict_quantiles is None else verdict_quantiles
+    quantiles = np.tile(1.5 * normal, (3, 1))
     columns = [
         Column("x", low=-50.0, high=50.0), Column("z", low=-1.0, high=1.0),
         Column("c", True, ("a", "b", "d")),
@@ -526,8 +529,8 @@ def test_draws_are_distributed_as_the_model_says() -> None:
     drawn = teller.draws(predicted, np.random.default_rng(1))
     mean, sd = teller.means(predicted, 0)[0], teller.deviations(predicted, 0)[0]
     assert mean == pytest.approx(known.scales[0] + known.centers[0])
-    assert sd == pytest.approx(2.0 * known.scales[0], rel=0.03)
-    assert drawn[:, 0].mean() == pytest.approx(mean, abs=0.05)
+    assert sd == pytest.approx(2.0 * 1.5 * known.scales[0], rel=0.03)
+    assert drawn[:, 0].mean() == pytest.approx(mean, abs=0.02 * sd)
     assert drawn[:, 0].std() == pytest.approx(sd, rel=0.03)
     reference = mean + sd * np.random.default_rng(2).normal(size=n_rows)
     assert ks_2samp(drawn[:, 0], reference).statistic < 0.02
@@ -591,7 +594,7 @@ def test_cells_of_a_row_are_drawn_together() -> None:
         # In the same one of the four rounds they know nothing of each other.
         same = np.isclose(z[5:, 0], z[5:, 1], atol=1e-6).mean()
         assert abs(same - (1 - 1 / sampling.ROUNDS)) < 0.03
-        assert z[5:].std(axis=0) == pytest.approx([1.0, 1.0], abs=0.05)
+        assert z[5:].std(axis=0) == pytest.approx([1.5, 1.5], abs=0.07)
     assert np.isnan(values[5:, :2]).all()  # the caller's
 
 

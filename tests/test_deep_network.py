@@ -340,7 +340,8 @@ def schedule_of(steps: int, **more: Any) -> Schedule:
 
 def trainer_of(known: Layout, schedule: Schedule, kind: Any = Trainer, **more: Any) -> Any:
     network = network_of(known, **more)
-    return kind(network, known, schedule, generator(3), torch.ones(known.n_outputs))
+    counts = torch.linspace(0.5, 2.0, known.n_outputs)
+    return kind(network, known, schedule, generator(3), counts)
 
 
 def forever(block: Any) -> Any:

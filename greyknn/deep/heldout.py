@@ -88,10 +88,23 @@ def collect(network: Network, layout: Layout, judge: Block) -> HeldOut:
         proposals = torch.cat([own[:, None], normalised(layout, batch.priors[0])], 1)
         told = judge.rows.told[rows[0]]
         judged, shown = hidden[0] & told & kept, ~hidden[0] & told
-        gathered.append([proposals, judge.rows.dense[rows[0]], scales, judged, shown, folds, rows[0]])
+        truth = judge.rows.dense[rows[0]]
+        gathered.append([proposals, truth, scales, judged, shown, folds, rows[0]])
     parts = [torch.cat(part).cpu() for part in zip(*gathered, strict=True)]
     numbers = [part.double() if part.is_floating_point() else part for part in parts]
     return HeldOut(*(part.numpy() for part in numbers))
+
+
+@torch.no_grad()
+def begin_scales(network: Network, layout: Layout, judge: Block) -> None:
+    """Let the scale of each number begin as that of the first guesses' errors."""
+    held_out = collect(network, layout, judge)
+    for cell in range(layout.n_numbers):
+        some = held_out.hidden[:, cell]
+        if some.sum() >= FEWEST:
+            errors = held_out.proposals[some, 0, cell] - held_out.truth[some, cell]
+            scale = max(float(np.sqrt((errors**2).mean())), 1e-2)
+            network.spread.bias[:, :, cell] = float(np.log(scale))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,14 @@ import torch
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.deep.forest import Forest
 from greyknn.deep.grey import Grey, Kernel
-from greyknn.deep.heldout import Verdict, collect, judge_columns, normalised, probabilities
+from greyknn.deep.heldout import (
+    Verdict,
+    begin_scales,
+    collect,
+    judge_columns,
+    normalised,
+    probabilities,
+)
 from greyknn.deep.layout import Layout
 from greyknn.deep.material import Material, Settings
 from greyknn.deep.network import Batch, Network
@@ -154,6 +161,7 @@ class DeepModel:
             amp=settings.amp, compile=settings.compile,
         )  # fmt: skip
         count = None if class_weights is None else class_weights(layout)
+        begin_scales(network, layout, material.judge)
         history, verdict, forest = learn(network, material, schedule, count, report)
         return cls(
             settings, layout, material.reference, material.reference_texts,
