@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from greyknn.arrays import Bools, Floats
 
@@ -83,6 +83,6 @@ def _information(joint: Floats) -> float:
     seen = joint > 0
     bits = joint[seen] * np.log(joint[seen] * total / np.outer(rows, columns)[seen])
     information = float(bits.sum() / total)
-    if 2.0 * total * information <= chi2.isf(SIGNIFICANCE, freedom):
+    if 2.0 * total * information <= chdtri(freedom, SIGNIFICANCE):
         return 0.0
     return max(information - float(freedom / (2.0 * total)), 0.0)

@@ -482,6 +482,9 @@ def test_distributions() -> None:
     words = levels[levels["column"] == "word"]
     best = words.loc[words.groupby("row")["probability"].idxmax()]
     assert [out["word"].iloc[row] for row in best["row"]] == best["value"].tolist()
+    for row, grades in levels[levels["column"] == "grade"].groupby("row"):
+        upto = grades.set_index("value")["probability"].loc[["low", "mid", "high"]].cumsum()
+        assert out["grade"].iloc[int(row)] == upto.index[(upto >= 0.5).argmax()]  # the median
     assert len(imputer.predict_dist(mixed(rate=0.0).drop(columns="when"))) == 0
 
 
@@ -547,7 +550,7 @@ def test_no_steps_are_the_stacked_priors() -> None:
 
 def test_time_may_be_up() -> None:
     X = numbers()
-    imputer = small(max_steps=400, time_budget=1e-9).fit(X)
+    imputer = small(max_steps=400, patience=1000, time_budget=1e-9).fit(X)
     assert imputer.n_steps_ < 400
     assert_observed_kept(X, imputer.transform(X))
 
@@ -611,9 +614,11 @@ def test_another_default_dtype_changes_nothing() -> None:
     expected = small().fit_transform(X)
     torch.set_default_dtype(torch.float64)
     try:
-        out = small().fit_transform(X)
+        imputer = small().fit(X)
+        out = imputer.transform(X)
     finally:
         torch.set_default_dtype(torch.float32)
+    assert {each.dtype for each in imputer._model.network.parameters()} == {torch.float32}
     assert_observed_kept(X, out)
     assert np.abs(out - expected).max() < np.nanstd(X)
 

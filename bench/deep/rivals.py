@@ -81,13 +81,12 @@ def datawig(task: Task) -> Rival:
     return Rival(Filler(ColumnNets(text), "column"), context=bool(text))
 
 
-def deep(task: Task) -> Rival:
+def deep(task: Task, **options: Any) -> Rival:
     """DeepImputer with its defaults; it is told which columns are texts, series and times."""
     from greyknn.deep import DeepImputer
 
-    return Rival(
-        Filler(DeepImputer(random_state=None, **_roles(task)), compiled=True), context=True
-    )
+    imputer = DeepImputer(random_state=None, **options, **_roles(task))
+    return Rival(Filler(imputer, compiled=True), context=True)
 
 
 def deep_in(wrapper: type[Apart], _task: Task) -> Rival:
@@ -134,6 +133,7 @@ RIVALS: dict[str, Callable[[Task], Rival]] = {
     "saits": partial(pots, "SAITS"),
     "brits": partial(pots, "BRITS"),
     "deep": deep,
+    "deep-trees": partial(deep, trees=True),
     "deep-apart": partial(deep_in, Apart),
     "deep-halves": partial(deep_in, Halves),
     "deep-kept": partial(deep_in, Kept),

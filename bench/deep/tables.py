@@ -35,7 +35,8 @@ def studied(seeds: Sequence[int], names: Sequence[str] = ()) -> Iterator[tuple[T
             for data in tables:
                 hidden = scattered(~np.isnan(data.matrix), rate, repeat)
                 task = Task("tables", data, hidden, "mcar", rate, repeat)
-                yield task, [*METHODS, SLOW] if rate == SLOW_RATE else [*METHODS]
+                slow = [SLOW] * (rate == SLOW_RATE) + ["deep-trees"] * (data.name == "digits")
+                yield task, [*METHODS, *slow]
 
 
 def unseen(

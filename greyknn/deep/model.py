@@ -97,8 +97,8 @@ class DeepModel:
     forest: Forest | None = None
 
     @classmethod
-    @torch.inference_mode(False)
-    @torch.enable_grad()
+    @torch.inference_mode(False)  # type: ignore[untyped-decorator]
+    @torch.enable_grad()  # type: ignore[untyped-decorator]
     def fit(
         cls, settings: Settings, values: Floats, categorical: Bools, levels: Ints, targets: Bools,
         *, ordered: Bools | None = None, dates: Bools | None = None, texts: Ints | None = None,
