@@ -483,6 +483,22 @@ def test_a_cell_stays_in_its_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert first == second
 
 
+def test_further_rows_are_learnt_from_at_a_fifth_of_the_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def spy(network: Any, material: Any, schedule: Any, *more: Any) -> Any:
+        asked.append(schedule)
+        return learn(network, material, schedule, *more)
+
+    learn = updating.learn
+    monkeypatch.setattr(updating, "learn", spy)
+    whole = related(50)
+    small(lr=0.01).fit(whole[:30]).partial_fit(whole[30:], steps=3)
+    assert [(one.steps, one.lr, one.constant) for one in asked] == [(3, 0.002, True)]
+
+
 def test_the_model_before_stays_as_it_is() -> None:
     whole = related(60)
     imputer = small().fit(whole[:40])

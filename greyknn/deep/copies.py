@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from greyknn.arrays import Floats
+from greyknn.arrays import Floats, Ints
 from greyknn.deep.layout import Layout, Rows
 from greyknn.deep.priors import Fitted, fit_priors, guesses, hidden_values
 from greyknn.deep.sequences import Timeline, Windows
@@ -79,11 +80,10 @@ class Block:
         return self.hidden & self.rows.told
 
 
-def folds_of(ids: np.ndarray, n_cells: int, members: int, seed: int) -> torch.Tensor:
+def folds_of(ids: Ints, n_cells: int, members: int, seed: int) -> torch.Tensor:
     """A fold for each cell, from the number of its row and of its column alone."""
-    keys = ids.astype(np.uint64)[:, None] * np.uint64(1_000_003) + np.arange(
-        n_cells, dtype=np.uint64
-    )
+    cells = np.arange(n_cells, dtype=np.uint64)
+    keys: Any = ids.astype(np.uint64)[:, None] * np.uint64(1_000_003) + cells
     keys += np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
     keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -68,18 +68,21 @@ class Teller:
     def means(self, predicted: Predicted, cell: int) -> Floats:
         """Means of a number (n_rows,)."""
         layout = self.model.layout
-        return predicted.outputs[:, cell] * layout.scales[cell] + layout.centers[cell]
+        means: Floats = predicted.outputs[:, cell] * layout.scales[cell] + layout.centers[cell]
+        return means
 
     def deviations(self, predicted: Predicted, cell: int) -> Floats:
         """Standard deviations of a number (n_rows,), calibrated on held-out cells."""
         layout, known = self.model.layout, self.model.verdict.quantiles[cell]
-        return predicted.scales[:, cell] * known.std() * layout.scales[cell]
+        deviations: Floats = predicted.scales[:, cell] * known.std() * layout.scales[cell]
+        return deviations
 
     def quantiles(self, predicted: Predicted, cell: int, levels: Floats | float) -> Floats:
         """Quantiles of a number (n_rows,); one level for all rows or one for each."""
         known = np.interp(levels, LEVELS, self.model.verdict.quantiles[cell])
         away = predicted.scales[:, cell] * known * self.model.layout.scales[cell]
-        return self.means(predicted, cell) + away
+        quantiles: Floats = self.means(predicted, cell) + away
+        return quantiles
 
     def shares(self, predicted: Predicted, cell: int) -> Floats:
         """Probabilities of all levels (n_rows, n_levels); 0 for those that have no output."""
@@ -141,4 +144,5 @@ def thresholds(
 def _median(shares: Floats) -> Ints:
     """The level up to which half of the probability lies."""
     upto = shares.cumsum(axis=1)
-    return (upto < 0.5 * upto[:, -1:]).sum(axis=1)
+    level: Ints = (upto < 0.5 * upto[:, -1:]).sum(axis=1)
+    return level

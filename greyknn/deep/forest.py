@@ -70,8 +70,10 @@ class Trees:
             right = inputs[rows, self.features[nodes]] > self.thresholds[nodes]
             onward = self.children[nodes, right.astype(np.int64)]
             if (onward == nodes).all():
-                return self.values[nodes].mean(axis=1)
+                break
             nodes = onward
+        said: Floats = self.values[nodes].mean(axis=1)
+        return said
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class Forest:
         shown = held_out.shown[:, layout.owner.numpy()]
         filled = np.where(shown, held_out.truth, before.stack(layout, held_out.proposals))
         parts = held_out.folds % PARTS
-        said, trees = filled.copy(), {}
+        said = filled.copy()
+        trees: dict[int, list[Trees]] = {}
         for cell in np.flatnonzero(layout.targets).tolist():
             block, some = layout.blocks[cell], np.flatnonzero(held_out.hidden[:, cell])
             part = parts[some, cell]

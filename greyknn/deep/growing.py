@@ -24,7 +24,7 @@ def grown(network: Network, old: Layout, new: Layout, generator: torch.Generator
         Draws new embeddings.
     """
     shape = replace(network.shape, n_embeddings=new.n_embeddings)
-    larger = Network(new, shape, generator).to(next(network.parameters()).device)
+    larger: Network = Network(new, shape, generator).to(next(network.parameters()).device)
     outputs = _places([block.stop - block.start for block in old.blocks],
                       [block.stop - block.start for block in new.blocks])  # fmt: skip
     n_priors, n_shown = shape.n_priors, old.n_numbers + old.n_cells

@@ -55,7 +55,8 @@ def probabilities(layout: Layout, outputs: torch.Tensor) -> torch.Tensor:
     """Outputs with logits of categories turned into probabilities; any leading axes."""
     parts = [outputs[..., : layout.n_numbers]]
     parts += [
-        F.softmax(SHARPNESS * outputs[..., block], -1) for block in layout.blocks[layout.n_numbers :]
+        F.softmax(SHARPNESS * outputs[..., block], -1)
+        for block in layout.blocks[layout.n_numbers :]
     ]
     return torch.cat(parts, -1)
 
@@ -180,7 +181,8 @@ def tempered(shares: Floats, temperature: float) -> Floats:
     """Probabilities to the power of 1 / temperature, summing to 1."""
     logs = np.log(np.clip(shares, 1e-9, None)) / temperature
     powers = np.exp(logs - logs.max(axis=-1, keepdims=True, initial=-1e9))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    even: Floats = powers / powers.sum(axis=-1, keepdims=True)
+    return even
 
 
 def calibration_error(shares: Floats, truth: Ints) -> float:

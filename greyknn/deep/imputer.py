@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _get_output_config
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from greyknn.arrays import Bools, Floats
 from greyknn.deep.devices import resolve
 from greyknn.deep.fills import unsure
 from greyknn.deep.heldout import Skill
-from greyknn.deep.layout import Layout
-from greyknn.deep.material import TOGETHER, Settings
+from greyknn.deep.improving import Improving
+from greyknn.deep.material import Settings
 from greyknn.deep.model import DeepModel, Predicted
 from greyknn.deep.priors import NAMES
 from greyknn.deep.reader import Read, Reader
-from greyknn.deep.telling import Telling
-from greyknn.deep.tuning import CHOICES, RANGES, Config, search
-from greyknn.deep.updating import updated
+from greyknn.deep.weights import output_weights, row_weights
 from greyknn.messages import warn
 from greyknn.progress import reporting
 from greyknn.table import open_table, to_library
@@ -38,7 +34,7 @@ def _count(least: int) -> list[Any]:
     return [Interval(Integral, least, None, closed="left"), AUTO]
 
 
-class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class DeepImputer(Improving, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Fill the gaps of a table by a network that starts from near rows and can only improve.
 
     An ensemble of small networks learns to restore cells that were hidden, from what is left of
@@ -224,7 +220,7 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn to restore hidden cells of the table.
 
@@ -249,7 +245,7 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         self._fit(X, y, sample_weight)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, and fill the same table with the help of its labels.
 
@@ -280,103 +276,6 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         """
         return self._filled(X, self._read(X, y))
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, steps: int = 100
-    ) -> Self:
-        """Learn from further rows; what was learnt before is not forgotten.
-
-        The network goes on from where it is, half of what it learns from being earlier rows, of
-        which some thousand are kept. Scales stay what they were; categories may have new levels.
-        The first call is ``fit``.
-
-        Parameters
-        ----------
-        X, y, sample_weight : as in ``fit``
-            New rows.
-        steps : int
-            For each two thousand rows.
-
-        Returns
-        -------
-        self
-        """
-        if not hasattr(self, "_model"):
-            return self.fit(X, y, sample_weight)
-        if not isinstance(steps, Integral) or steps < 1:
-            raise ValueError(f"steps={steps!r} must be a number of steps, 1 or more.")
-        if self._model.settings.cell is not None:
-            raise NotImplementedError(
-                "A model of series does not learn from further rows: fit it again with all."
-            )
-        open_table(X)
-        validate_data(self, X, reset=False, skip_check_array=True)
-        reader = self._reader.extended(X, y)
-        read, model = reader.read(X, y), self._model
-        weight = self._weights(sample_weight, read)
-        written = [self._written]
-        for begin in range(0, len(read.values), TOGETHER // 2):
-            some = slice(begin, begin + TOGETHER // 2)
-            before, model = model, updated(
-                model, read.values[some], read.texts[some], weight[some], reader.levels,
-                steps=int(steps),
-                count=lambda layout: _class_weights(self.class_weight, layout, reader.columns),
-            )  # fmt: skip
-            codes = read.coded.values[some][:, reader.texts]
-            numbers = np.concatenate([before.reference_rows, before.n_seen + np.arange(len(codes))])
-            place = {number: at for at, number in enumerate(numbers.tolist())}
-            kept = [place[number] for number in model.reference_rows.tolist()]
-            written = [np.concatenate([*written, codes])[kept]]
-        self._reader, self._model, self._written = reader, model, written[0]
-        self._tell()
-        return self
-
-    def tune(
-        self, X: Any, y: Any = None, n_trials: int = 12, timeout: float | None = None,
-        sampler: Any = "random",
-    ) -> Any:  # fmt: skip
-        """Search for better settings by the error on held-out cells, and fit with the best.
-
-        Width, depth, dropout, embedding, batch size, rate and decay are drawn at random; of those
-        tried with few steps the better third goes on with more. What the parameters say now, and a
-        linear model, are always among them. Parameters of this imputer become the best ones.
-
-        Parameters
-        ----------
-        X, y : as in ``fit``
-        n_trials : int
-        timeout : float, optional
-            Seconds after which no trial is begun.
-        sampler : "random", "optuna" or a sampler of optuna
-            What draws settings; "optuna" is its TPESampler.
-
-        Returns
-        -------
-        DataFrame
-            A row for each trial, the best first: settings, steps, error, seconds. The error is the
-            mean over columns of the error over that of the mean or mode.
-        """
-        import pandas as pd
-
-        if not isinstance(n_trials, Integral) or n_trials < 1:
-            raise ValueError(f"n_trials={n_trials!r} must be a number of trials, 1 or more.")
-        until = float("inf") if timeout is None else time.monotonic() + timeout
-        self._validate_params()
-        best = self.get_params(deep=False)
-        seed = int(check_random_state(self.random_state).randint(2**31))
-
-        def evaluate(config: Config, steps: int) -> float:
-            tried = clone(self).set_params(**config, max_steps=steps, random_state=seed)
-            report = tried._fit(X, y, None) and tried.report_
-            errors = [one.error / one.naive for one in report.values() if one.naive > 0]
-            return float(np.mean(errors)) if errors else 0.0
-
-        steps = 800 if self.max_steps == "auto" else int(self.max_steps)
-        tried = search(evaluate, sampler, int(n_trials), best, steps, until, seed)
-        self.set_params(**{name: tried[0][name] for name in (*CHOICES, *RANGES)})
-        self.fit(X, y)
-        return pd.DataFrame(tried)
-
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> Read:
         device = resolve(self.device)  # refuse a device that cannot work before any work is done
         reader, read = Reader.fit(
@@ -384,7 +283,7 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
             keep_empty_features=self.keep_empty_features,
         )  # fmt: skip
         n_rows = len(read.values)
-        weight = self._weights(sample_weight, read)
+        weight = row_weights(sample_weight, read)
         seed = int(check_random_state(self.random_state).randint(2**31))
         settings = self._settings(reader, seed, device)
         columns = reader.columns
@@ -393,7 +292,7 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
                 settings, read.values, reader.categorical, reader.levels, reader.targets,
                 ordered=reader.ordered, dates=reader.dates, texts=read.texts, weight=weight,
                 timeline=read.timeline,
-                class_weights=lambda layout: _class_weights(self.class_weight, layout, columns),
+                class_weights=lambda layout: output_weights(self.class_weight, layout, columns),
                 report=lambda step, of, loss: progress(f"training, loss {loss:.4g}", step, of),
             )  # fmt: skip
         validate_data(self, X, skip_check_array=True)
@@ -422,16 +321,6 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         history = model.history
         self.n_steps_ = history.steps[-1] if history.steps else 0
         self.loss_curve_ = np.column_stack([history.steps, history.losses]).reshape(-1, 2)
-
-    @staticmethod
-    def _weights(sample_weight: Any, read: Read) -> Floats:
-        """What each row counts (n_rows,)."""
-        if sample_weight is None:
-            return np.ones(len(read.values))
-        weight: Floats = _check_sample_weight(sample_weight, read.values, ensure_non_negative=True)
-        if not weight.any():
-            raise ValueError("sample_weight is 0 for all rows; there is nothing to learn from.")
-        return weight.astype(np.float64)
 
     def _settings(self, reader: Reader, seed: int, device: str) -> Settings:
         series = reader.groups is not None or reader.time is not None
@@ -528,38 +417,3 @@ class DeepImputer(Telling, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _class_weights(given: Any, layout: Layout, columns: Sequence[Any]) -> torch.Tensor:
-    """What each output counts in the loss (n_outputs,)."""
-    counts = torch.ones(layout.n_outputs, dtype=torch.float32)
-    if given is None:
-        return counts
-    names = [columns[place].name for place in layout.columns]
-    if isinstance(given, dict):
-        unknown = [name for name in given if name not in names[layout.n_numbers :]]
-        if unknown:
-            raise ValueError(
-                f"class_weight names {unknown[0]!r}, but the categories are "
-                f"{', '.join(map(repr, names[layout.n_numbers :])) or 'none'}."
-            )
-        for name, known in given.items():
-            if not isinstance(known, dict):
-                raise ValueError(
-                    f"class_weight[{name!r}] is {known!r}; pass what each level counts, "
-                    f"{{{name!r}: {{level: 2.0}}}}."
-                )
-    for cell in range(layout.n_numbers, layout.n_cells):
-        block, codes = layout.blocks[cell], layout.codes_of(cell)
-        if isinstance(given, dict):
-            known = given.get(names[cell], {})
-            levels = [columns[layout.columns[cell]].levels[code] for code in codes]
-            weights = torch.tensor(
-                [float(known.get(level, 1.0)) for level in levels], dtype=torch.float32
-            )
-        else:
-            # A level may be known from rows that are yet to come.
-            frequency = np.maximum(layout.counts[cell - layout.n_numbers][codes], 1)
-            weights = torch.from_numpy(frequency.sum() / (len(codes) * frequency)).float()
-        counts[block] = weights
-    return counts

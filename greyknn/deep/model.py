@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,8 +98,8 @@ class DeepModel:
     forest: Forest | None = None
 
     @classmethod
-    @torch.inference_mode(False)  # type: ignore[untyped-decorator]
-    @torch.enable_grad()  # type: ignore[untyped-decorator]
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def fit(
         cls, settings: Settings, values: Floats, categorical: Bools, levels: Ints, targets: Bools,
         *, ordered: Bools | None = None, dates: Bools | None = None, texts: Ints | None = None,
@@ -238,9 +239,9 @@ class DeepModel:
                 rows.dense[some], rows.seen[some], rows.embeds[some], priors[some],
                 torch.from_numpy(texts)[some], extras[some],
             )  # fmt: skip
-            parts = (part.to(device).expand(members, *part.shape) for part in batch[:-1])
+            many = (part.to(device).expand(members, *part.shape) for part in batch[:6])
             read = None if reading is None else reading.to(device)
-            outputs, log = self.network(Batch(*parts, read))
+            outputs, log = self.network(Batch(*many)._replace(reading=read))
             net.append(probabilities(layout, outputs).mean(0).cpu())
             logs.append(log.mean(0).cpu())
         proposals = torch.cat([torch.cat(net)[:, None], normalised(layout, priors)], 1)

@@ -238,9 +238,7 @@ class Network(nn.Module):
             self.recurrent = Recurrent(members, hidden, hidden, shape.cell, generator)
         states = 2 * hidden if shape.cell else 0
         sizes = [states + wide] + [hidden] * shape.depth
-        self.body = nn.ModuleList(
-            Packed(members, a, b, generator) for a, b in pairwise(sizes)
-        )
+        self.body = nn.ModuleList(Packed(members, a, b, generator) for a, b in pairwise(sizes))
         self.head = Packed(members, sizes[-1], outputs, None)
         self.line = Packed(members, wide if shape.n_texts else plain, outputs, None)
         self.spread = Packed(members, sizes[-1], layout.n_numbers, None)

@@ -12,7 +12,7 @@ from greyknn.deep.sequences import Reading
 GATES = {"gru": 3, "lstm": 4}
 
 
-class Recurrent(nn.Module):  # type: ignore[misc]
+class Recurrent(nn.Module):
     """A gated recurrent unit (Cho et al. 2014) or long short-term memory, there and back.
 
     Own loops rather than torch's modules: these know no members, draw their weights from the

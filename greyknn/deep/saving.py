@@ -42,12 +42,13 @@ def save(path: Any, params: dict[str, Any], fitted: dict[str, Any], model: DeepM
         if isinstance(prior, Grey):
             priors.append(REBUILT)
         else:
-            priors.append(replace(prior, grey=None) if isinstance(prior, Kernel) else prior)
+            bare: Any = {"grey": None}
+            priors.append(replace(prior, **bare) if isinstance(prior, Kernel) else prior)
     weights = {name: value.cpu() for name, value in model.network.state_dict().items()}
-    bare: Any = replace(model, priors=priors, network=None)  # type: ignore[arg-type]
+    rest: Any = {"priors": priors, "network": None}
     state = {
-        "params": params, "fitted": fitted, "model": bare, "shape": model.network.shape,
-        "weights": weights,
+        "params": params, "fitted": fitted, "model": replace(model, **rest),
+        "shape": model.network.shape, "weights": weights,
     }  # fmt: skip
     write(path, state, kind=KIND, version=VERSION, classes=CLASSES)
 
@@ -78,9 +79,10 @@ def _rebuilt(state: dict[str, Any], device: str) -> DeepModel:
     layout = bare.layout
     network = Network(layout, state["shape"], torch.Generator())
     network.load_state_dict(state["weights"])
-    grey = None
+    grey: Any = None
+    saved: list[Any] = bare.priors
     priors: list[Any] = []
-    for prior in bare.priors:
+    for prior in saved:
         if grey is None and (prior == REBUILT or isinstance(prior, Kernel)):
             grey = Grey.fit(layout, bare.reference, layout.rows(bare.reference))
         if prior == REBUILT:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from greyknn.arrays import Bools, Ints
+from greyknn.arrays import Bools, Floats, Ints
 from greyknn.deep import explaining, plots, saving
 from greyknn.deep.distribution import distribution
 from greyknn.deep.explaining import Explanation
@@ -30,6 +30,7 @@ class Telling:
     _reader: Reader
     _model: DeepModel
     _seed: int
+    _written: Floats
     loss_curve_: Any
 
     def _read(self, X: Any, y: Any) -> Read:

@@ -172,7 +172,7 @@ class Trainer:
             Called with the step, all steps and the held-out loss.
         """
         schedule, idle = self.schedule, 0
-        block = None
+        block = next(blocks) if schedule.steps else judge
         for step in range(schedule.steps + 1):
             if step % EVERY == 0 or step == schedule.steps:
                 better = self._look(judge, step)
@@ -184,8 +184,8 @@ class Trainer:
                     break
             if step == schedule.steps:
                 break
-            if block is None or (per_block and step % per_block == 0):
-                block = next(blocks, block)
+            if per_block and step and step % per_block == 0:
+                block = next(blocks)
             self._step(block, step)
         with torch.no_grad():
             for parameter, best in zip(self.network.parameters(), self.best, strict=True):

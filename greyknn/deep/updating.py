@@ -19,8 +19,8 @@ SLOWER = 5.0
 """The rate is the largest of fit divided by this, and stays there."""
 
 
-@torch.inference_mode(False)  # type: ignore[untyped-decorator]
-@torch.enable_grad()  # type: ignore[untyped-decorator]
+@torch.inference_mode(False)
+@torch.enable_grad()
 def updated(
     model: DeepModel, values: Floats, texts: Ints, weight: Floats, levels: Ints, *, steps: int,
     count: Callable[..., torch.Tensor] | None = None,
