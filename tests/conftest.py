@@ -4,6 +4,8 @@ import numba
 import pytest
 from hypothesis import HealthCheck, settings
 
+os.environ.setdefault("MKL_NUM_THREADS", "1")  # torch's, which only slow small matrices down
+
 COMPILED = not numba.config.DISABLE_JIT
 
 settings.register_profile(

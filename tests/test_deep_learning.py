@@ -427,7 +427,7 @@ def test_old_and_new_rows_are_drawn_as_often(n_old: int, n_new: int) -> None:
 def test_further_rows_take_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (updating, material):
         monkeypatch.setattr(module, "TOGETHER", 64)
-    monkeypatch.setattr("greyknn.deep.imputer.TOGETHER", 64)
+    monkeypatch.setattr("greyknn.deep.improving.TOGETHER", 64)
     whole = related(150)
     imputer = small(priors=["em"]).fit(whole[:50])
     imputer.partial_fit(whole[50:60], steps=2)
@@ -513,7 +513,7 @@ def test_balanced_classes_may_be_yet_to_come(monkeypatch: pytest.MonkeyPatch) ->
     """A level whose rows are in a later portion has no frequency to divide by in the first one."""
     for module in (updating, material):
         monkeypatch.setattr(module, "TOGETHER", 64)
-    monkeypatch.setattr("greyknn.deep.imputer.TOGETHER", 64)
+    monkeypatch.setattr("greyknn.deep.improving.TOGETHER", 64)
     whole = related(100)
     whole.loc[95:, "c"] = "new"
     imputer = small(class_weight="balanced", priors=["em"]).fit(whole[:40])

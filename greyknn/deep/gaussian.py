@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 SHRINKING = 0.02
@@ -105,7 +106,8 @@ def _pairwise(dense: torch.Tensor, seen: torch.Tensor) -> Gaussian:
     covariance = covariance + torch.diag(
         away.square().sum(0) / shown.sum(0).clamp(min=1.0) - covariance.diagonal()
     )
-    spectrum, vectors = torch.linalg.eigh(covariance)
+    # numpy's, as the threads of torch's are slow on small matrices
+    spectrum, vectors = map(torch.from_numpy, np.linalg.eigh(covariance.numpy()))
     least = SHRINKING * covariance.diagonal().mean() + JITTER
     return Gaussian(mean, _shrunk((vectors * spectrum.clamp(min=least)) @ vectors.T))
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from greyknn.arrays import Floats, Ints
+from greyknn.blas import one_blas_thread
 from greyknn.deep.copies import Block, folds_of, make_block
 from greyknn.deep.layout import Layout
 from greyknn.deep.network import Shape
@@ -164,12 +165,13 @@ class Material:
     ) -> Block:  # fmt: skip
         settings = self.settings
         folds = folds_of(self.ids[rows], self.layout.n_cells, self.folds, settings.seed)
-        block = make_block(
-            self.values[rows], self.layout, settings.priors, n_copies=n_copies,
-            mask=settings.mask, folds=folds, texts=torch.from_numpy(self.texts[rows]),
-            weight=torch.from_numpy(self.weight[rows]).float(), generator=self.generator,
-            fitted=fitted, said=None if self.text is None else self._said[1][rows],
-            timeline=timeline,
-        )  # fmt: skip
+        with one_blas_thread():
+            block = make_block(
+                self.values[rows], self.layout, settings.priors, n_copies=n_copies,
+                mask=settings.mask, folds=folds, texts=torch.from_numpy(self.texts[rows]),
+                weight=torch.from_numpy(self.weight[rows]).float(), generator=self.generator,
+                fitted=fitted, said=None if self.text is None else self._said[1][rows],
+                timeline=timeline,
+            )  # fmt: skip
         device = torch.device(settings.device)
         return block if device.type == "cpu" else block.to(device)

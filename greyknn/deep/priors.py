@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from greyknn.arrays import Floats
+from greyknn.blas import one_blas_thread
 from greyknn.deep.gaussian import Gaussian, fit_gaussian
 from greyknn.deep.grey import Grey, Kernel
 from greyknn.deep.layout import Layout, Rows
@@ -89,15 +90,16 @@ def fit_priors(
 ) -> list[Fitted]:
     """The priors of these names, fitted to rows with gaps."""
     fitted: list[Fitted] = []
-    if "grey" in names or "kernel" in names:
-        grey = Grey.fit(layout, values, rows)
-    for name in names:
-        if name == "grey":
-            fitted.append(grey)
-        elif name == "kernel":
-            fitted.append(Kernel.fit(grey, rows, generator))
-        elif name == "em":
-            fitted.append(Normal.fit(layout, rows, generator))
+    with one_blas_thread():
+        if "grey" in names or "kernel" in names:
+            grey = Grey.fit(layout, values, rows)
+        for name in names:
+            if name == "grey":
+                fitted.append(grey)
+            elif name == "kernel":
+                fitted.append(Kernel.fit(grey, rows, generator))
+            elif name == "em":
+                fitted.append(Normal.fit(layout, rows, generator))
     return fitted
 
 

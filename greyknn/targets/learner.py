@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Collection
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from greyknn.arrays import Bools, Floats, Ints
+from greyknn.blas import one_blas_thread
 from greyknn.dependence import target_information
 from greyknn.donors import DonorTables, Geometry
 from greyknn.model import Behind
@@ -34,18 +32,6 @@ MOST_OUTPUTS = 4_000_000
 
 FITTING = 1e8
 """Operations it takes to learn a target, roughly."""
-
-LEARNING = threading.RLock()
-"""Held while targets are learnt: each is learnt once, and BLAS, whose sums depend on the number of
-its threads, is kept to one for the whole process."""
-
-if hasattr(os, "register_at_fork"):  # another thread may hold it, and does not live on in a child
-
-    def _unlocked() -> None:
-        global LEARNING
-        LEARNING = threading.RLock()
-
-    os.register_at_fork(after_in_child=_unlocked)
 
 
 class Learner:
@@ -154,7 +140,7 @@ class Learner:
             near_by = found.rows[0, : one.size], counted / max(counted.sum(), 1e-300)
             alike = pillars, np.ones(len(pillars)) / len(pillars)
             parts.append(near_by if counted.any() else alike)
-        with LEARNING, threadpool_limits(1, "blas"):
+        with one_blas_thread():
             grades = self._grades(task, kernels)
             parts += [(pillars, one.shares(grades, new[0, pillars])) for one in target.resembling]
             if target.line is not None:
@@ -208,7 +194,7 @@ class Learner:
         """Targets that are not known yet, all but their lines."""
         if all(column in self.targets for column in columns):
             return
-        with LEARNING, threadpool_limits(1, "blas"):
+        with one_blas_thread():
             self._learn_new(columns, kernels, progress)
 
     def _learn_new(self, columns: Collection[int], kernels: ModuleType, progress: Progress) -> None:
@@ -230,7 +216,7 @@ class Learner:
         """Lines and final shares of targets that have none yet."""
         if all(len(self.targets[column].shares) for column in columns):
             return
-        with LEARNING, threadpool_limits(1, "blas"):
+        with one_blas_thread():
             self._draw_lines(columns, kernels)
 
     def _draw_lines(self, columns: Collection[int], kernels: ModuleType) -> None:
