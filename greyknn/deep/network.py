@@ -17,7 +17,10 @@ from greyknn.deep.recurrent import Recurrent
 from greyknn.deep.sequences import Reading
 
 SHARPNESS = 4.0
-"""Logits are this times the outputs of a category, so that an output of 1 is nearly certain."""
+"""Logits are this times the outputs of a category, which are then of the size of numbers."""
+
+LEAST_SHARE = 0.02
+"""What a prior's probability of a level counts at least for."""
 
 WAVES, WIDTH_OF_NUMBER = 6, 6
 """Frequencies, and size, of a number's periodic embedding."""
@@ -210,7 +213,8 @@ class Calendar(nn.Module):
 class Network(nn.Module):
     """From what is seen of a row to a value for every output, and a log scale for every number.
 
-    The head starts at zero, so that at the first step the output is the mean of the priors.
+    The head starts at zero, so that the first outputs are the mean of the priors: the geometric
+    mean of their probabilities.
     """
 
     def __init__(self, layout: Layout, shape: Shape, generator: torch.Generator) -> None:
@@ -253,7 +257,7 @@ class Network(nn.Module):
 
         With a generator, parts of the hidden layers are dropped, as in training.
         """
-        base = (batch.priors * self.mix).sum(-2)
+        base = (as_outputs(batch.priors, self.n_numbers) * self.mix).sum(-2)
         numbers = self.n_numbers
         shown = batch.seen[..., :numbers]
         x = torch.where(shown, batch.dense[..., :numbers], base[..., :numbers].detach())
@@ -285,6 +289,12 @@ class Network(nn.Module):
             state = dropped(F.silu(layer(state)), self.shape.dropout, generator)
         outputs = base + self.line(wide) + self.head(state)
         return outputs, self.spread(state.detach())
+
+
+def as_outputs(guesses: torch.Tensor, n_numbers: int) -> torch.Tensor:
+    """Guesses as the outputs that say the same: of a level's probability its logarithm."""
+    shares = guesses[..., n_numbers:].clamp(LEAST_SHARE, 1.0)
+    return torch.cat([guesses[..., :n_numbers], shares.log() / SHARPNESS], -1)
 
 
 def dropped(x: torch.Tensor, share: float, generator: torch.Generator | None) -> torch.Tensor:
