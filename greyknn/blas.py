@@ -1,4 +1,4 @@
-"""One thread for BLAS: its sums depend on how many it has, and small matrices are slow with more."""
+"""One thread for BLAS: sums depend on how many it has, and small matrices are slow with more."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def block_of(values: Any, known: Layout, names: Any = ("grey",), **more: Any) ->
     return make_block(values, known, names, **{**asked, **more})
 
 
-def first_outputs(guesses: Any, n_numbers: int) -> torch.Tensor:
+def first_outputs(guesses: torch.Tensor, n_numbers: int) -> torch.Tensor:
     """What priors (..., n_priors, n_outputs) say together: means, and of levels those of logs."""
-    said = np.array(guesses, dtype=np.float64)
+    said = guesses.double().numpy().copy()
     said[..., n_numbers:] = np.log(said[..., n_numbers:].clip(0.02, 1.0)) / 4.0
     return torch.from_numpy(said.mean(axis=-2)).float()
