@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 
-.PHONY: help demo test test-jit test-python test-cuda sass lint bench clean
+DEEP := tests/test_deep*.py
+
+.PHONY: help demo test test-jit test-deep test-python test-cuda sass lint bench clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -12,13 +14,18 @@ help:  ## what can be made
 demo: $(VENV)/demo  ## fill a real table, print what happened, draw a picture
 	$(BIN)/greyknn demo --output demo
 
-test: test-jit test-python test-cuda  ## run every test: compiled, interpreted, and CUDA kernels simulated
+test: test-jit test-deep test-python test-cuda  ## run every test: compiled, interpreted, and CUDA kernels simulated
 
 test-jit: $(VENV)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore-glob='$(DEEP)'
 
-test-python: $(VENV)/test
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not jit" --cov --cov-report=term --cov-fail-under=95
+# torch is the same with and without numba's compiler.
+test-deep: $(VENV)/test
+	$(BIN)/python -m pytest $(DEEP) --cov --cov-report=
+
+test-python: test-deep
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not jit" --ignore-glob='$(DEEP)' \
+		--cov --cov-append --cov-report=term --cov-fail-under=95
 
 test-cuda: $(VENV)/test
 	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python -m pytest tests/test_simulator.py tests/test_cuda.py tests/test_bench_gpu.py
