@@ -740,7 +740,7 @@ class Relying:
         self.reference = np.column_stack([rng.normal(size=(60, 2)), rng.integers(3, size=60)])
         self.reference_texts = np.zeros((60, 0, 1), dtype=np.int64)
 
-    def predict(self, values: Any, texts: Any) -> Predicted:
+    def predict(self, values: Any, texts: Any, timeline: Any = None) -> Predicted:
         x, z = ~np.isnan(values[:, :2].T)
         outputs = np.column_stack([2.0 * z, 0.0 * z, x, ~x, 0.0 * z])
         return Predicted(outputs, np.ones((len(values), 2)))
@@ -753,14 +753,48 @@ def test_importance_is_the_change_of_a_number_or_of_a_probability() -> None:
     assert found.tolist() == [[0.0, 2.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
 
 
-def test_importance_is_told_of_series_too() -> None:
+@pytest.fixture(scope="module")
+def of_series() -> tuple[DeepImputer, Any]:
+    """z is twice x, which wanders; noise is noise."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"id": np.repeat(np.arange(6), 20), "t": np.tile(np.arange(20.0), 6)})
-    frame["x"] = rng.normal(size=120)
+    frame["x"] = rng.normal(size=(6, 20)).cumsum(axis=1).ravel()
     frame["z"], frame["noise"] = 2 * frame.x + 0.1 * rng.normal(size=120), rng.normal(size=120)
-    found = small(groups="id", time="t", max_steps=4).fit(frame).importance()
-    assert found.loc["x"].idxmax() == "z"
-    assert found.loc["z"].idxmax() == "x"
+    return small(groups="id", time="t", max_steps=4).fit(frame), frame
+
+
+def test_importance_is_told_of_series_too(of_series: tuple[DeepImputer, Any]) -> None:
+    imputer, frame = of_series
+    found = imputer.importance(X=frame)
+    assert list(found.columns) == ["x", "z", "noise"]
+    assert found.loc["x", "z"] > 5 * found.loc["x", "noise"]
+    assert found.loc["z", "x"] > 5 * found.loc["z", "noise"]
+    # Beside z, x at other times tells little; noise tells nothing, and so does all else of it.
+    assert found.loc["noise"].max() < 0.5 * found.loc["x", "z"]
+    with pytest.raises(ValueError, match="pass one, importance"):
+        imputer.importance()
+
+
+def test_cells_of_series_are_explained_by_their_series(of_series: tuple[DeepImputer, Any]) -> None:
+    imputer, frame = of_series
+    mixed = frame.sample(frac=1.0, random_state=0).reset_index(drop=True)
+    row = int(np.flatnonzero((mixed.id == 2) & (mixed.t == 7))[0])
+    found = imputer.explain(row, "x", mixed)
+    gone = mixed.copy()
+    gone.loc[row, "x"] = np.nan
+    filled = imputer.transform(gone).loc[row, "x"]
+    assert found.value == pytest.approx(filled, rel=1e-4)
+    assert set(found.effects) == {"x", "z", "noise"}
+    gone.loc[mixed.id == 2, "z"] = np.nan
+    without = imputer.transform(gone).loc[row, "x"]
+    assert found.effects["z"] == pytest.approx(filled - without, rel=1e-3, abs=1e-5)
+    gone = mixed.copy()
+    gone.loc[mixed.id == 2, "x"] = np.nan
+    alone = imputer.transform(gone).loc[row, "x"]
+    assert found.effects["x"] == pytest.approx(filled - alone, rel=1e-3, abs=1e-5)
+    assert found.donors == []
+    with pytest.raises(ValueError, match="pass it, explain"):
+        imputer.explain(row, "x")
 
 
 # --- scores -----------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def distribution(
         some = np.flatnonzero(gaps[:, place])
         if len(some) == 0:
             continue
-        said = Predicted(predicted.outputs[some], predicted.scales[some])
+        said = predicted.rows(some)
         column = teller.columns[place]
         if not column.categorical:
             facts = {"mean": teller.means(said, cell), "sd": teller.deviations(said, cell)}

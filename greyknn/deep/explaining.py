@@ -14,6 +14,7 @@ from greyknn.deep.fills import Teller
 from greyknn.deep.model import DeepModel, Predicted
 from greyknn.deep.priors import fit_priors
 from greyknn.deep.scoring import hidden_cells
+from greyknn.deep.sequences import Timeline
 from greyknn.deep.texts import fit_text
 from greyknn.explanation import Donor
 from greyknn.table import Column
@@ -21,6 +22,23 @@ from greyknn.targets import near
 
 WORK = 40_000
 FEWEST_ROWS, MOST_ROWS = 8, 200
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Rows as a model reads them.
+
+    Attributes
+    ----------
+    values : array of shape (n_rows, n_modelled)
+    texts : array of shape (n_rows, n_texts, n_grams)
+    times : array of shape (n_rows,), optional
+        Of rows that are one series.
+    """
+
+    values: Floats
+    texts: Ints
+    times: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,8 @@ class Explanation:
     effects : dict of column -> float
         How the fill would differ without each observed cell of the row, largest first: of a
         number its value with the cell less that without it, in the column's units; of a category
-        the same of the probability of its level.
+        the same of the probability of its level. Of series, without the column at all times; the
+        column itself is there for its other times.
     donors : list of Donor
         Behind the grey prior, nearest first.
     shares : dict of str -> float
@@ -64,38 +83,54 @@ def unknowing(model: DeepModel, holes: Bools) -> DeepModel:
     return replace(model, reference=reference, priors=priors, text=text)
 
 
-def explain(teller: Teller, values: Floats, texts: Ints, cell: int) -> Explanation:
+def explain(teller: Teller, scene: Scene, at: int, cell: int) -> Explanation:
     """Explain one cell of one row.
 
     Parameters
     ----------
     teller : Teller
-    values : array of shape (1, n_modelled)
-        NaN in the cell.
-    texts : array of shape (1, n_texts, n_grams)
+    scene : Scene
+        The row, or those of its series; the cell is NaN.
+    at : int
+        Which row of the scene.
     cell : int
         A cell column of the layout.
     """
     model = teller.model
     place = int(model.layout.columns[cell])
-    column = teller.columns[place]
-    observed = np.flatnonzero(~np.isnan(values[0])).tolist()
-    written = [i for i in range(texts.shape[1]) if texts[0, i].any()]
-    without = np.repeat(values, 1 + len(observed) + len(written), axis=0)
-    unread = np.repeat(texts, len(without), axis=0)
-    for row, other in enumerate(observed, start=1):
-        without[row, other] = np.nan
-    for row, text in enumerate(written, start=1 + len(observed)):
-        unread[row, text] = 0
-    said = _said(teller, model.predict(without, unread), cell)
-    names = [teller.columns[i].name for i in observed]
-    names += [teller.text_names[i] for i in written]
+    observed = np.flatnonzero(~np.isnan(scene.values).all(axis=0)).tolist()
+    written = np.flatnonzero(scene.texts.any(axis=(0, 2))).tolist()
+    n_scenes = 1 + len(observed) + len(written)
+    values = np.repeat(scene.values[None], n_scenes, axis=0)
+    texts = np.repeat(scene.texts[None], n_scenes, axis=0)
+    for number, other in enumerate(observed, start=1):
+        values[number, :, other] = np.nan
+    for number, text in enumerate(written, start=1 + len(observed)):
+        texts[number, :, text] = 0
+    predicted = asked(model, values, texts, scene.times).rows(
+        at + len(scene.values) * np.arange(n_scenes)
+    )
+    said = _said(teller, predicted, cell)
+    names = [teller.columns[i].name for i in observed] + [teller.text_names[i] for i in written]
     differences = said[0] - said[1:]
     order = np.argsort(-np.abs(differences), kind="stable")
     effects = {names[i]: float(differences[i]) for i in order}
-    fill = teller.fills(model.predict(values, texts))[0, place]
+    fill = teller.fills(predicted)[0, place]
     shares = model.verdict.reports[cell].shares
-    return Explanation(told(column, fill), effects, donors(teller, values, cell), shares)
+    behind = donors(teller, scene.values[[at]], cell) if "grey" in model.settings.priors else []
+    return Explanation(told(teller.columns[place], fill), effects, behind, shares)
+
+
+def asked(model: DeepModel, values: Floats, texts: Ints, times: Floats | None) -> Predicted:
+    """What is expected of scenes (n_scenes, n_rows, ...), one after the other."""
+    n_scenes, n_rows = values.shape[:2]
+    timeline = None
+    if times is not None:
+        timeline = Timeline.of(np.repeat(np.arange(n_scenes), n_rows), np.tile(times, n_scenes))
+    flat = n_scenes * n_rows
+    return model.predict(
+        values.reshape(flat, -1), texts.reshape(flat, *texts.shape[2:]), timeline=timeline
+    )
 
 
 def _said(teller: Teller, predicted: Predicted, cell: int) -> Floats:
@@ -133,7 +168,9 @@ def told(column: Column, value: float) -> Any:
     return round(value) if column.integer else float(value)
 
 
-def importance(teller: Teller, cells: Sequence[int], rng: np.random.Generator) -> Floats:
+def importance(
+    teller: Teller, cells: Sequence[int], rng: np.random.Generator, scene: Scene | None = None
+) -> Floats:
     """How much fills change when another column is hidden, too (n_cells, n_modelled).
 
     Mean absolute change, of numbers in standard deviations, of categories in probability.
@@ -145,28 +182,34 @@ def importance(teller: Teller, cells: Sequence[int], rng: np.random.Generator) -
         Cell columns whose fills are looked at.
     rng : Generator
         Draws the rows of the reference that are asked.
+    scene : Scene, optional
+        One series, of which rows are asked instead; what its column tells by other times counts
+        as that of the column itself.
     """
     known, layout = teller.model, teller.model.layout
-    holes = hidden_cells(known.reference, layout.columns[list(cells)], rng)
-    model = unknowing(known, holes)
+    whole = Scene(known.reference, known.reference_texts) if scene is None else scene
+    holes = hidden_cells(whole.values, layout.columns[list(cells)], rng)
+    model = unknowing(known, holes) if scene is None else known
     n_columns = len(teller.columns)
     n_rows = int(np.clip(WORK // max(len(cells) * n_columns, 1), FEWEST_ROWS, MOST_ROWS))
     out = np.zeros((len(cells), n_columns))
     for line, cell in enumerate(cells):
-        place = int(layout.columns[cell])
+        place, block = int(layout.columns[cell]), layout.blocks[cell]
         rows = np.sort(rng.permutation(np.flatnonzero(holes[:, place]))[:n_rows])
-        values = known.reference[rows].copy()
-        values[:, place] = np.nan
-        texts = known.reference_texts[rows]
-        block = layout.blocks[cell]
-        full = model.predict(values, texts).outputs[:, block]
-        for other in range(n_columns):
-            some = ~np.isnan(values[:, other])
-            if other == place or not some.any():
-                continue
-            less = values[some].copy()
-            less[:, other] = np.nan
-            change = np.abs(model.predict(less, texts[some]).outputs[:, block] - full[some])
-            half = 0.5 if layout.blocks[cell].stop - block.start > 1 else 1.0
-            out[line, other] = half * change.sum() / len(values)
+        values, texts, looked_at = whole.values[rows], whole.texts[rows], np.arange(len(rows))
+        if scene is not None:
+            values, texts, looked_at = whole.values.copy(), whole.texts, rows
+            rows = np.flatnonzero(holes[:, place])
+            values[rows, place] = np.nan
+        else:
+            values[:, place] = np.nan
+        others = np.flatnonzero(~np.isnan(values).all(axis=0))
+        less = np.repeat(values[None], 1 + len(others), axis=0)
+        for number, other in enumerate(others, start=1):
+            less[number, :, other] = np.nan
+        said = asked(model, less, np.repeat(texts[None], len(less), axis=0), whole.times)
+        outputs = said.outputs[:, block].reshape(*less.shape[:2], -1)[:, looked_at]
+        half = 0.5 if block.stop - block.start > 1 else 1.0
+        changes = half * np.abs(outputs[1:] - outputs[0]).sum(axis=2)
+        out[line, others] = changes.sum(axis=1) / max(len(looked_at), 1)
     return out

@@ -365,7 +365,7 @@ class DeepImputer(Improving, OneToOneFeatureMixin, TransformerMixin, BaseEstimat
         some = np.flatnonzero(gaps.any(axis=1))
         if read.timeline is not None:
             whole = self._model.predict(read.values, read.texts, timeline=read.timeline)
-            return some, Predicted(whole.outputs[some], whole.scales[some])
+            return some, whole.rows(some)
         return some, self._model.predict(read.values[some], read.texts[some])
 
     def _filled(self, X: Any, read: Read) -> Any:

@@ -54,6 +54,10 @@ class Predicted:
     outputs: Floats
     scales: Floats
 
+    def rows(self, some: Ints) -> Predicted:
+        """What is said about some of the rows."""
+        return Predicted(self.outputs[some], self.scales[some])
+
 
 @dataclass
 class DeepModel:

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from greyknn.arrays import Bools, Floats, Ints
 from greyknn.deep import explaining, plots, saving
 from greyknn.deep.distribution import distribution
-from greyknn.deep.explaining import Explanation
+from greyknn.deep.explaining import Explanation, Scene
 from greyknn.deep.fills import Teller
 from greyknn.deep.model import DeepModel, Predicted
 from greyknn.deep.reader import Read, Reader, position
@@ -22,6 +22,9 @@ from greyknn.deep.scoring import skill
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+AROUND = 256
+"""Rows of a series before and after one that is explained, at most."""
 
 
 class Telling:
@@ -143,41 +146,51 @@ class Telling:
         """
         check_is_fitted(self)
         model = self._model
-        if model.settings.cell is not None:
-            raise NotImplementedError(
-                "A model of series does not explain single cells; importance() tells which "
-                "columns count."
-            )
         cell, teller = self._cell(column), self._teller
         place = int(model.layout.columns[cell])
-        if X is None:
+        if X is not None:
+            scene, at = self._scene(self._read(X, y), row)
+        elif model.settings.cell is not None:
+            raise ValueError("A model of series keeps no table: pass it, explain(row, column, X).")
+        else:
             kept = np.flatnonzero(model.reference_rows == row)
             if len(kept) == 0:
                 raise KeyError(
                     f"Row {row!r} is not among the {len(model.reference):,} of {model.n_seen:,} "
                     "training rows that the model keeps: pass its table, explain(row, column, X)."
                 )
-            values, texts = model.reference[kept], model.reference_texts[kept]
-            if not np.isnan(values[0, place]):
+            scene, at = Scene(model.reference[kept], model.reference_texts[kept]), 0
+            if not np.isnan(scene.values[0, place]):
                 holes = np.zeros(model.reference.shape, dtype=bool)
                 holes[kept, place] = True
                 teller = replace(teller, model=explaining.unknowing(model, holes))
-        else:
-            read = self._read(X, y)
-            if not isinstance(row, int | np.integer) or not 0 <= row < len(read.values):
-                raise KeyError(f"There is no row {row!r}: X has rows 0 to {len(read.values) - 1}.")
-            values, texts = read.values[[row]], read.texts[[row]]
-        values = values.copy()
-        values[0, place] = np.nan
-        return explaining.explain(teller, values, texts, cell)
+        scene.values[at, place] = np.nan
+        return explaining.explain(teller, scene, at, cell)
 
-    def importance(self, column: Any = None, random_state: Any = 0) -> Any:
+    def _scene(self, read: Read, row: Any) -> tuple[Scene, int]:
+        """A row, or some of its series around it, and where it stands among these."""
+        if not isinstance(row, int | np.integer) or not 0 <= row < len(read.values):
+            raise KeyError(f"There is no row {row!r}: X has rows 0 to {len(read.values) - 1}.")
+        line = read.timeline
+        if line is None:
+            one = [int(row)]
+            return Scene(read.values[one], read.texts[one]), 0
+        at = int(np.flatnonzero(line.order == row)[0])
+        alike = np.flatnonzero(line.series == line.series[at])
+        alike = alike[np.abs(alike - at) <= AROUND]
+        rows = line.order[alike]
+        times = line.times[alike]
+        return Scene(read.values[rows], read.texts[rows], times), int(at - alike[0])
+
+    def importance(self, column: Any = None, X: Any = None, random_state: Any = 0) -> Any:
         """How much the fills of each column change when another one is hidden, too.
 
         Parameters
         ----------
         column : name or position, optional
             The column that is filled; by default all.
+        X : table, optional
+            For a model of series: a table whose longest series is asked.
         random_state : int, RandomState or None
             Draws the rows that are asked.
 
@@ -193,7 +206,17 @@ class Telling:
         layout, names = self._model.layout, [one.name for one in self._reader.columns]
         cells = np.flatnonzero(layout.targets).tolist() if column is None else [self._cell(column)]
         rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
-        found = explaining.importance(self._teller, cells, rng)
+        scene = None
+        if self._model.settings.cell is not None:
+            if X is None:
+                raise ValueError("A model of series keeps no table: pass one, importance(X=X).")
+            read = self._read(X, None)
+            line = read.timeline
+            assert line is not None  # of series there is one
+            longest = np.bincount(line.series).argmax()
+            middle = int(np.median(np.flatnonzero(line.series == longest)))
+            scene, _ = self._scene(read, int(line.order[middle]))
+        found = explaining.importance(self._teller, cells, rng, scene)
         index = pd.Index([names[layout.columns[cell]] for cell in cells], dtype=object)
         return pd.DataFrame(found, index=index, columns=pd.Index(names, dtype=object))
 
