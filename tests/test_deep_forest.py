@@ -9,13 +9,13 @@ import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
 pytest.importorskip("torch")
-from deep_tables import block_of, generator, laid_out, table  # noqa: E402
-from greyknn import DeepImputer  # noqa: E402
-from greyknn.deep import forest  # noqa: E402
-from greyknn.deep.devices import resolve  # noqa: E402
-from greyknn.deep.forest import Forest, Trees  # noqa: E402
-from greyknn.deep.heldout import collect, judge_columns  # noqa: E402
-from greyknn.deep.network import Network, Shape  # noqa: E402
+from deep_tables import block_of, generator, laid_out, table
+from greyknn import DeepImputer
+from greyknn.deep import forest
+from greyknn.deep.devices import resolve
+from greyknn.deep.forest import Forest, Trees
+from greyknn.deep.heldout import collect, judge_columns
+from greyknn.deep.network import Network, Shape
 
 pytestmark = pytest.mark.jit
 
@@ -47,6 +47,9 @@ def test_trees_never_saw_the_cells_that_they_are_judged_by() -> None:
     grown, after, before, known = judged()
     assert after.proposals.shape[1] == before.proposals.shape[1] + 1
     np.testing.assert_array_equal(after.proposals[:, :-1], before.proposals)
+    # Beside hidden cells, trees look at what the copy shows.
+    shown = before.shown[:, known.owner.numpy()]
+    np.testing.assert_array_equal(after.proposals[:, -1][shown], before.truth[shown])
     checked = 0
     for cell, trees in grown.trees.items():
         block = known.blocks[cell]
