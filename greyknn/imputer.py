@@ -7,11 +7,10 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from greyknn import device as devices
@@ -19,6 +18,7 @@ from greyknn.advice import advice
 from greyknn.arrays import Floats
 from greyknn.attributes import attributes
 from greyknn.crossfit import CrossFit
+from greyknn.estimator import MixedTableImputer
 from greyknn.explanation import Donor, explained
 from greyknn.filling import Stopping
 from greyknn.fitting import fitted
@@ -28,10 +28,10 @@ from greyknn.methods import METHODS, Method
 from greyknn.model import Settings
 from greyknn.progress import reporting
 from greyknn.selection import stratified_folds
-from greyknn.table import Coded, Schema, open_table, to_library
+from greyknn.table import Coded, Schema, open_table
 
 
-class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class GreyKNNImputer(MixedTableImputer):
     """Fill the gaps of a mixed table from near rows, near by grey relational grade.
 
     Numbers, categories, booleans and gaps are compared as they are: nothing is encoded or scaled
@@ -322,15 +322,4 @@ class GreyKNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # 
     def _restored(self, X: Any, coded: Coded, kept: Floats) -> Any:
         filled = np.full(coded.values.shape, np.nan)
         filled[:, self._kept] = kept
-        out = self._schema.restore(X, coded, filled)
-        # scikit-learn would copy another library's frame cell by cell, and lose its types.
-        return to_library(out, _get_output_config("transform", self)["dense"])
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        tags.target_tags.required = False
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+        return self._output(self._schema.restore(X, coded, filled))

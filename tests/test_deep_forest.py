@@ -1,4 +1,4 @@
-"""Trees beside the network: what they say is what scikit-learn's say, and never of what they saw."""
+"""Trees beside the network: they say what scikit-learn's say, and never of what they saw."""
 
 from __future__ import annotations
 

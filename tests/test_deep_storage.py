@@ -452,21 +452,20 @@ def test_without_the_extra_the_error_says_so(
 SMALL = {"a": np.arange(3.0), "b": [1, "x", Leafy(0.5)], "c": torch.ones(1, dtype=torch.bfloat16)}
 
 
-def refused(path: Path, data: bytes, match: str | None = None) -> None:
+def refused(path: Path, data: bytes, match: str | None = None) -> bool:
     path.write_bytes(data)
     with pytest.raises(ValueError, match=match) as caught:
         storage.read(path, **OF)
-    assert type(caught.value) is ValueError
-    assert str(path) in str(caught.value)
+    return type(caught.value) is ValueError and str(path) in str(caught.value)
 
 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
     data = saved(tmp_path, SMALL).read_bytes()
     for size in range(len(data)):
-        refused(tmp_path / "cut", data[:size])
-    refused(tmp_path / "cut", data[:-1], "damaged")
-    refused(tmp_path / "cut", data[:100], "not a safetensors file, or only part")
-    refused(tmp_path / "long", data + b"\0", "damaged")
+        assert refused(tmp_path / "cut", data[:size])
+    assert refused(tmp_path / "cut", data[:-1], "damaged")
+    assert refused(tmp_path / "cut", data[:100], "not a safetensors file, or only part")
+    assert refused(tmp_path / "long", data + b"\0", "damaged")
 
 
 def test_every_flipped_byte_is_refused(tmp_path: Path) -> None:
@@ -474,7 +473,7 @@ def test_every_flipped_byte_is_refused(tmp_path: Path) -> None:
     data = next(data for data in files if b"}}    " in data)  # padding, which a parser passes over
     for at in range(len(data)):
         for flip in (1, 32, 128):
-            refused(tmp_path / "bad", data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :])
+            assert refused(tmp_path / "bad", data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :])
 
 
 @given(st.data())
@@ -486,12 +485,12 @@ def test_mutations_are_refused(folder: Path, data: st.DataObject) -> None:
     )
     changed = whole[:start] + new + whole[stop if data.draw(st.booleans()) else start :]
     if changed != whole:
-        refused(folder / "changed", changed)
+        assert refused(folder / "changed", changed)
 
 
 @given(st.binary(max_size=60), st.none() | st.integers(0, 70))
 def test_any_bytes_are_refused(folder: Path, data: bytes, size: int | None) -> None:
-    refused(folder / "any", data if size is None else struct.pack("<Q", size) + data)
+    assert refused(folder / "any", data if size is None else struct.pack("<Q", size) + data)
 
 
 def packed(header: Any, tensors: bytes = b"") -> bytes:
@@ -506,12 +505,14 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     for data in (b"", pickle.dumps(SMALL), b"PK\3\4" + bytes(100), packed(b"[" * 100_000),
                  packed([]), packed(b"NaN"), packed({"__metadata__": 3}), packed(b"9" * 9000),
                  packed(b'{"a": "\xff"}')):  # fmt: skip
-        refused(tmp_path / "foreign", data, "is not a safetensors file, or only part of one")
+        assert refused(tmp_path / "foreign", data, "is not a safetensors file, or only part of one")
     for data in (
         save({}), save({"a": torch.ones(2)}, {"format": "pt"}), packed({"__metadata__": {}}),
         packed({"__metadata__": {"greyknn": None}}),
     ):  # fmt: skip
-        refused(tmp_path / "foreign", data, "a safetensors file, but not a greyknn DeepImputer: ")
+        assert refused(
+            tmp_path / "foreign", data, "a safetensors file, but not a greyknn DeepImputer: "
+        )
     path = saved(tmp_path, 1)
     with pytest.raises(ValueError, match="but not a greyknn Other: name a file"):
         storage.read(path, kind="Other", version=2, classes=CLASSES)
@@ -622,7 +623,7 @@ HOSTILE: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("state", "reason"), HOSTILE)
 def test_a_forged_state_is_refused(tmp_path: Path, state: Any, reason: str) -> None:
     data = forged(state, **{"0": ONES})
-    refused(
+    assert refused(
         tmp_path / "forged", data, rf"whole, but not as greyknn writes a DeepImputer \(.*{reason}"
     )
 
@@ -634,12 +635,14 @@ def test_forged_documents_are_refused(tmp_path: Path) -> None:
     assert storage.read(path, **OF) == 1
     for change in ({"version": 0}, {"version": True}, {"version": "2"}, {"sha256": None},
                    {"sha256": "f" * 64}, {"sha256": ""}, {"state": math.nan}):  # fmt: skip
-        refused(path, sealed(head | change), "is damaged")
+        assert refused(path, sealed(head | change), "is damaged")
     for lost in ("version", "sha256", "kind"):
-        refused(path, sealed({key: head[key] for key in head if key != lost}), "is damaged")
-    refused(path, sealed({key: head[key] for key in head if key != "state"}), "KeyError: 'state'")
+        assert refused(path, sealed({key: head[key] for key in head if key != lost}), "is damaged")
+    assert refused(
+        path, sealed({key: head[key] for key in head if key != "state"}), "KeyError: 'state'"
+    )
     for document in ([], "0" * 64, functools.reduce(lambda node, _: [node], range(900), 1), 3):
-        refused(path, sealed(document), "is damaged")
+        assert refused(path, sealed(document), "is damaged")
 
 
 @pytest.mark.parametrize(
@@ -651,7 +654,7 @@ def test_forged_documents_are_refused(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_forged_tensors_are_refused(tmp_path: Path, tensor: Any) -> None:
-    refused(
+    assert refused(
         tmp_path / "forged", forged(["array", "<f8", [2], "0"], **{"0": tensor}), "is whole, but"
     )
 

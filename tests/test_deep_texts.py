@@ -15,18 +15,16 @@ from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: E402
 from sklearn.linear_model import LogisticRegression, Ridge  # noqa: E402
 from sklearn.pipeline import make_union  # noqa: E402
 
+from greyknn.deep.grams import BUCKETS, grams, grams_of  # noqa: E402
 from greyknn.deep.grey import Grey  # noqa: E402
 from greyknn.deep.layout import Layout  # noqa: E402
 from greyknn.deep.network import Grams  # noqa: E402
 from greyknn.deep.texts import (  # noqa: E402
-    BUCKETS,
     FOLDS,
     SHARPNESS,
     Vocabulary,
     _sharpest,
     fit_text,
-    grams,
-    grams_of,
     ridge,
     text_donors,
 )

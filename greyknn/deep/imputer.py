@@ -7,10 +7,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
-from sklearn.utils import Tags, check_random_state
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from greyknn.arrays import Bools, Floats
@@ -23,9 +22,10 @@ from greyknn.deep.model import DeepModel, Predicted
 from greyknn.deep.priors import NAMES
 from greyknn.deep.reader import Read, Reader
 from greyknn.deep.weights import output_weights, row_weights
+from greyknn.estimator import MixedTableImputer
 from greyknn.messages import warn
 from greyknn.progress import reporting
-from greyknn.table import open_table, to_library
+from greyknn.table import open_table
 
 AUTO = StrOptions({"auto"})
 
@@ -34,7 +34,7 @@ def _count(least: int) -> list[Any]:
     return [Interval(Integral, least, None, closed="left"), AUTO]
 
 
-class DeepImputer(Improving, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class DeepImputer(Improving, MixedTableImputer):
     """Fill the gaps of a table by a network that starts from near rows and can only improve.
 
     An ensemble of small networks learns to restore cells that were hidden, from what is left of
@@ -386,9 +386,7 @@ class DeepImputer(Improving, OneToOneFeatureMixin, TransformerMixin, BaseEstimat
             lacking = rows[gaps[rows, column]]
             if len(lacking):
                 filled[lacking, column] = self._texts(read.values[lacking], place)
-        out = reader.restored(X, read.coded, gaps, filled)
-        # scikit-learn would copy another library's frame cell by cell, and lose its types.
-        return to_library(out, _get_output_config("transform", self)["dense"])
+        return self._output(reader.restored(X, read.coded, gaps, filled))
 
     def _texts(self, values: Floats, place: int) -> Floats:
         """The texts of the nearest rows of the reference, or the first of all if it has none."""
@@ -408,12 +406,3 @@ class DeepImputer(Improving, OneToOneFeatureMixin, TransformerMixin, BaseEstimat
                     f"Column {reader.schema.names[column]!r}: {len(left)} cells stay missing, as "
                     f"fills like theirs are right in less than {self.min_precision:.0%} of cases."
                 )
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        tags.target_tags.required = False
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

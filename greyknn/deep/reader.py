@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from greyknn.arrays import Bools, Floats, Ints
+from greyknn.deep.grams import grams_of
 from greyknn.deep.sequences import Timeline
-from greyknn.deep.texts import grams_of
 from greyknn.messages import hardly_repeat
 from greyknn.table import Coded, Column, Schema, encode_labels, open_table
 from greyknn.table.survey import LARGEST

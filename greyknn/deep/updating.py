@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from greyknn.arrays import Floats, Ints
+from greyknn.deep.grams import joined
 from greyknn.deep.growing import grown
 from greyknn.deep.material import TOGETHER, Material
 from greyknn.deep.model import DeepModel, learn
-from greyknn.deep.texts import joined
 from greyknn.deep.training import Schedule
 
 SLOWER = 5.0
