@@ -11,7 +11,7 @@ from sklearn.base import _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from greyknn.deep.material import TOGETHER
+from greyknn.deep.material import TOGETHER, usual_steps
 from greyknn.deep.telling import Telling
 from greyknn.deep.tuning import CHOICES, RANGES, Config, search
 from greyknn.deep.updating import updated
@@ -23,7 +23,9 @@ class Improving(Telling):
     """Methods of ``DeepImputer`` that go on from ``fit``."""
 
     class_weight: Any
+    groups: Any
     max_steps: Any
+    time: Any
     random_state: Any
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -123,8 +125,11 @@ class Improving(Telling):
             errors = [one.error / one.naive for one in reports if one.naive > 0]
             return float(np.mean(errors)) if errors else 0.0
 
-        steps = 800 if self.max_steps == "auto" else int(self.max_steps)
-        tried = search(evaluate, sampler, int(n_trials), best, steps, until, seed)
+        series = self.groups is not None or self.time is not None
+        steps = self.max_steps
+        if steps == "auto":
+            steps = usual_steps(open_table(X).n_rows, series=series)
+        tried = search(evaluate, sampler, int(n_trials), best, int(steps), until, seed)
         self.set_params(**{name: tried[0][name] for name in (*CHOICES, *RANGES)})
         self.fit(X, y)
         return pd.DataFrame(tried)

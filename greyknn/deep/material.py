@@ -57,6 +57,13 @@ class Settings:
     compile: bool = False
 
 
+def usual_steps(n_rows: int, *, series: bool) -> int:
+    """Steps to learn for, unless told otherwise."""
+    if series:
+        return 500
+    return 800 if n_rows <= 5000 else 2000
+
+
 @dataclass
 class Material:
     """What is learnt from, and in which portions.
@@ -92,7 +99,7 @@ class Material:
         self.reference_texts = self.texts[known]
         self.folds = settings.members
         self.batch_size, self.lr = min(settings.batch_size, n_rows), settings.lr
-        self.steps = 800 if n_rows <= 5000 else 2000
+        self.steps = usual_steps(n_rows, series=False)
         if settings.max_steps is not None:
             self.steps = settings.max_steps
         width = max(self.layout.n_outputs * max(len(settings.priors), 1), 1)

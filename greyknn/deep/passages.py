@@ -9,7 +9,14 @@ import numpy as np
 import torch
 
 from greyknn.deep.copies import Block
-from greyknn.deep.material import BLOCK_COPIES, COPIES, MOST_PRIORS, REFERENCE, Material
+from greyknn.deep.material import (
+    BLOCK_COPIES,
+    COPIES,
+    MOST_PRIORS,
+    REFERENCE,
+    Material,
+    usual_steps,
+)
 from greyknn.deep.network import Shape
 from greyknn.deep.priors import Fitted, fit_priors
 from greyknn.deep.sequences import LONGEST, Timeline, n_extras
@@ -54,7 +61,9 @@ class Passages(Material):
         self.whole = n_rows <= TOGETHER
         self.folds = max(FOLDS, settings.members)
         self.batch_size, self.lr = STEPS * settings.batch_size, FASTER * settings.lr
-        self.steps = 500 if settings.max_steps is None else settings.max_steps
+        self.steps = usual_steps(n_rows, series=True)
+        if settings.max_steps is not None:
+            self.steps = settings.max_steps
         self.per_block = 0 if self.whole else 64
         width = max(self.layout.n_outputs * max(len(settings.priors), 1), 1)
         if self.whole:
