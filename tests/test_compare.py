@@ -624,7 +624,7 @@ def test_all_leaves_out_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -
         UserWarning, match="Left out, as not installed or not working: miceforest, hyper"
     ):
         found = fillers.chosen("all")
-    assert list(found) == [*greyknn.METHODS, *BUILT_IN]
+    assert list(found) == [*greyknn.METHODS, "deep", *BUILT_IN]
 
 
 class Kernel:
