@@ -14,7 +14,7 @@ from greyknn.deep.calibration import ENOUGH, coverage, expected_error, reliabili
 from greyknn.deep.copies import Block
 from greyknn.deep.layout import Layout
 from greyknn.deep.network import SHARPNESS, Network
-from greyknn.deep.training import batch_of, pieces
+from greyknn.deep.training import batch_of, pieces, scales_of
 from greyknn.targets.stack import stacked
 
 FEWEST = 8
@@ -84,8 +84,7 @@ def collect(network: Network, layout: Layout, judge: Block) -> HeldOut:
         kept = folds < members
         folds = folds.clamp(max=members - 1)
         own = outputs.gather(0, folds[:, owner][None])[0]
-        scales = logs.clamp(-5.0, 3.0).exp()
-        scales = scales.gather(0, folds[:, : layout.n_numbers][None])[0]
+        scales = scales_of(logs).gather(0, folds[:, : layout.n_numbers][None])[0]
         proposals = torch.cat([own[:, None], normalised(layout, batch.priors[0])], 1)
         told = judge.rows.told[rows[0]]
         judged, shown = hidden[0] & told & kept, ~hidden[0] & told

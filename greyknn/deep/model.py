@@ -30,7 +30,7 @@ from greyknn.deep.passages import Passages
 from greyknn.deep.priors import NAMES, Fitted, guesses
 from greyknn.deep.sequences import Reading, Timeline
 from greyknn.deep.texts import Text, text_donors
-from greyknn.deep.training import History, Schedule, Trainer
+from greyknn.deep.training import History, Schedule, Trainer, rows_at_once, scales_of
 
 FOREST_COPIES = 5
 """Copies whose hidden cells trees learn from."""
@@ -236,7 +236,7 @@ class DeepModel:
         priors = guesses(self.priors, values, rows, layout, said, lines)
         members = self.network.shape.members
         net, logs = [], []
-        size = max(4_000_000 // (members * max(layout.n_outputs, 64) * 4), 1)
+        size = rows_at_once(members, layout)
         for some in torch.arange(len(values)).split(size if reading is None else len(values)):
             batch = Batch(
                 rows.dense[some], rows.seen[some], rows.embeds[some], priors[some],
@@ -252,9 +252,8 @@ class DeepModel:
         if self.forest is not None:
             dense, told = rows.dense.double().numpy(), rows.told.numpy()
             proposed = self.forest.predict(proposed, dense, told)
-        return self.verdict.stack(layout, proposed), torch.cat(logs).clamp(
-            -5.0, 3.0
-        ).exp().double().numpy()
+        scales = scales_of(torch.cat(logs)).double().numpy()
+        return self.verdict.stack(layout, proposed), scales
 
 
 def learn(

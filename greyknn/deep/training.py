@@ -24,6 +24,9 @@ SMOOTHING = 0.98
 EVERY = 20
 """Steps between looks at the held-out cells."""
 
+LOG_SCALES = -5.0, 3.0
+"""Least and largest log standard deviation."""
+
 MOST_CELLS = 4_000_000
 """Numbers that one forward pass may hold."""
 
@@ -112,7 +115,7 @@ def spread_loss(
     """Negative log likelihood of the residuals by their log scales; means learn nothing from it."""
     numbers = layout.n_numbers
     residuals = (outputs[..., :numbers] - truth[..., :numbers]).detach()
-    logs = logs.clamp(-5.0, 3.0)
+    logs = logs.clamp(*LOG_SCALES)
     each = logs + 0.5 * (residuals * (-logs).exp()).square()
     return (each * weights[..., :numbers]).sum((1, 2))
 
@@ -298,13 +301,23 @@ def drawn(
     return copies[:, reading.windows], reading.rows.expand(members, -1), reading
 
 
+def rows_at_once(members: int, layout: Layout) -> int:
+    """Rows of one forward pass without gradients."""
+    return max(MOST_CELLS // (members * max(layout.n_outputs, 64) * 4), 1)
+
+
+def scales_of(logs: torch.Tensor) -> torch.Tensor:
+    """Standard deviations of what the network says."""
+    return logs.clamp(*LOG_SCALES).exp()
+
+
 def pieces(
     block: Block, members: int, layout: Layout
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, Reading | None]]:
     """All rows of all copies, for all members, so many at a time as memory allows."""
     device = block.folds.device
     n_rows = len(block.rows)
-    size = max(MOST_CELLS // (members * max(layout.n_outputs, 64) * 4), 1)
+    size = rows_at_once(members, layout)
     parts: list[tuple[torch.Tensor, Reading | None]]
     if block.windows is None:
         parts = [(rows, None) for rows in torch.arange(n_rows, device=device).split(size)]
