@@ -61,8 +61,8 @@ class DeepImputer(Improving, MixedTableImputer):
         The first guesses: near rows, ridge regressions on grey grades, a Gaussian; of texts a
         linear model of n-grams; of series interpolation.
     trees : bool, default=False
-        Whether randomised trees, too, propose fills. It takes some times as long, and saved models
-        are larger; where columns meet in steps, as pixels do, errors are a few percent smaller.
+        Whether randomised trees, too, propose fills. It takes longer, and saved models are larger;
+        where columns meet in steps, as pixels do, errors are a little smaller.
     mask : {"mcar", "copy"}, default="mcar"
         How cells are hidden to be learnt: each by itself, or as in another row of the table.
     members : int or "auto", default="auto"
