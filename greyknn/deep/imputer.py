@@ -59,7 +59,7 @@ class DeepImputer(Improving, MixedTableImputer):
         What reads series, in both directions.
     priors : "auto" or list of {"grey", "kernel", "em", "text", "time"}, default="auto"
         The first guesses: near rows, ridge regressions on grey grades, a Gaussian; of texts a
-        linear model of n-grams; of series interpolation.
+        linear model of n-grams; of series the Gaussian and interpolation only.
     trees : bool, default=False
         Whether randomised trees, too, propose fills. It takes longer, and saved models are larger;
         where columns meet in steps, as pixels do, errors are a little smaller.
@@ -330,14 +330,12 @@ class DeepImputer(Improving, MixedTableImputer):
             priors = ("em",) if series else ("grey", "kernel", "em")
             priors += ("text",) * (len(reader.texts) > 0) + ("time",) * series
         else:
-            priors = tuple(sorted(self.priors, key=(*NAMES, *self.priors).index))
+            priors = tuple(self.priors)
             unknown = [name for name in priors if name not in NAMES]
             if unknown:
                 raise ValueError(
                     f"priors holds {unknown[0]!r}, which is none of {', '.join(NAMES)}."
                 )
-            if "time" in priors and not series:
-                raise ValueError('priors holds "time", which needs groups= or time=.')
             if len(reader.texts) == 0:
                 priors = tuple(name for name in priors if name != "text")
         members = (3 if series else 8) if self.members == "auto" else int(self.members)
